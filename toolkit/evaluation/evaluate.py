@@ -1,0 +1,307 @@
+"""Arms x folds -> predictions: every arm sees the same rows, the same columns and the same splits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+
+from toolkit.data.dataset import Dataset
+from toolkit.data.splits import Splits
+from toolkit.evaluation.engine import Cache, Plan, Progress, content_hash, plan_workers, run_cells
+from toolkit.evaluation.scores import METRICS, metrics_for, score
+
+__all__ = ["Cell", "CellResult", "Evaluation", "evaluate", "fit_on_all_rows", "predict_with"]
+
+TRAINING_ROWS_SCORED = 20_000  # in-sample scores come from at most this many training rows, evenly spread
+COLUMNS = (
+    *("arm", "repeat", "fold", "row", "series", "time", "origin", "horizon", "target"),
+    *("observed", "predicted", "lower", "upper", "n_train", "group"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit: an arm on the training rows of one fold."""
+
+    arm: str
+    estimator: BaseEstimator = field(repr=False)
+    repeat: int
+    fold: int
+    train: np.ndarray = field(repr=False)
+    judge: np.ndarray = field(repr=False)
+    key: str = ""
+    keep_model: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.arm}, all rows" if self.keep_model else f"{self.arm}, repeat {self.repeat}, fold {self.fold}"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came out of one cell; `error` is the cause when the arm failed there."""
+
+    arm: str
+    repeat: int
+    fold: int
+    predicted: np.ndarray | None = None  # [n_judge, targets]
+    members: np.ndarray | None = None  # [members, n_judge, targets]
+    train_scores: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    fit_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    model: Any = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All predictions of all arms, and what the fits said of themselves."""
+
+    predictions: pd.DataFrame  # the predictions table
+    members: pd.DataFrame  # the same for each member of a neural arm
+    train_scores: pd.DataFrame  # arm, repeat, fold, metric, value
+    facts: dict[str, tuple[dict[str, Any], ...]]  # arm -> per fold
+    seconds: dict[str, tuple[float, float]]  # arm -> (fit, predict), summed over folds
+    failures: dict[str, tuple[str, ...]]  # arm -> "repeat 0, fold 3: cause"
+
+
+def evaluate(
+    dataset: Dataset,
+    splits: Splits,
+    arms: Mapping[str, BaseEstimator],
+    metric: str,
+    *,
+    workers: int | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    backend: str = "loky",
+) -> Evaluation:
+    """Fit every arm on every fold and predict the judging rows.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    splits : Splits
+    arms : mapping of str to estimator
+        Unfitted scikit-learn estimators; each cell fits a clone.
+    metric : str
+        The primary metric; the others of the target's kind are computed beside it.
+    workers : int, optional
+        Processes; chosen from the work to be done when left out. Results do not depend on it.
+    """
+    plan = plan_workers(len(arms) * len(splits.folds), len(dataset.frame), workers)
+    cells = make_cells(dataset, splits, arms, metric)
+    fit = partial(fit_cell, X=dataset.X, y=dataset.y, groups=_group_values(dataset), **_context(dataset, metric, plan))
+    results = run_cells(cells, fit, plan, cache, progress, backend)
+    return collect(dataset, cells, results)
+
+
+def fit_on_all_rows(
+    dataset: Dataset,
+    arms: Mapping[str, BaseEstimator],
+    metric: str,
+    *,
+    workers: int | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    backend: str = "loky",
+) -> dict[str, Any]:
+    """The model of each arm, refitted on all rows for use; arms that fail are left out."""
+    rows = np.arange(len(dataset.frame))
+    plan = plan_workers(len(arms), len(rows), workers)
+    nobody = rows[:0]
+    cells = [
+        Cell(name, est, 0, -1, rows, nobody, content_hash(dataset.sha256, name, est, "all rows"), keep_model=True)
+        for name, est in arms.items()
+    ]
+    fit = partial(fit_cell, X=dataset.X, y=dataset.y, groups=_group_values(dataset), **_context(dataset, metric, plan))
+    results = run_cells(cells, fit, plan, cache, progress, backend)
+    return {result.arm: result.model for result in results if result.error is None}
+
+
+def make_cells(dataset: Dataset, splits: Splits, arms: Mapping[str, BaseEstimator], metric: str) -> list[Cell]:
+    """Arm x fold; fold by fold, so that every arm has finished a fold before the next one begins."""
+    data_hash = dataset.sha256
+    return [
+        Cell(
+            name,
+            est,
+            one.repeat,
+            one.fold,
+            one.train,
+            one.judge,
+            content_hash(data_hash, name, est, metric, one.train, one.judge),
+        )
+        for one in splits.folds
+        for name, est in arms.items()
+    ]
+
+
+def fit_cell(
+    cell: Cell,
+    X: pd.DataFrame,
+    y: pd.Series | pd.DataFrame,
+    groups: np.ndarray | None,
+    metrics: tuple[str, ...],
+    binary: bool,
+    threads: int,
+) -> CellResult:
+    """Fit one clone on the training rows, predict the judging rows; a failure becomes a named outcome."""
+    try:
+        estimator = clone(cell.estimator)
+        for limit in ("threads", "n_jobs"):
+            if limit in estimator.get_params(deep=False):
+                estimator.set_params(**{limit: threads})
+        X_train, y_train = X.iloc[cell.train], y.iloc[cell.train]
+        begin = time.perf_counter()
+        extra = {"groups": groups[cell.train]} if groups is not None and _accepts_groups(estimator) else {}
+        estimator.fit(X_train, y_train, **extra)
+        fitted = time.perf_counter()
+        facts = dict(getattr(estimator, "fit_info_", {}))
+        if cell.keep_model:
+            return CellResult(
+                cell.arm, cell.repeat, cell.fold, facts=facts, fit_seconds=fitted - begin, model=estimator
+            )
+        X_judge = X.iloc[cell.judge]
+        predicted = predict_with(estimator, X_judge, binary)
+        finished = time.perf_counter()
+        members = _members(estimator, X_judge)
+        return CellResult(
+            cell.arm,
+            cell.repeat,
+            cell.fold,
+            predicted,
+            members,
+            _train_scores(estimator, X_train, y_train, metrics, binary),
+            facts,
+            fitted - begin,
+            finished - fitted,
+        )
+    except Exception as error:  # one arm's failure must not stop the others; its cause is reported
+        cause = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+        return CellResult(cell.arm, cell.repeat, cell.fold, error=cause)
+
+
+def predict_with(estimator: Any, X: pd.DataFrame, binary: bool) -> np.ndarray:
+    """Predictions [n, targets] in target units; for a binary target the probability of the second level.
+
+    Raises
+    ------
+    ValueError
+        When a prediction is not a finite number.
+    """
+    if binary and hasattr(estimator, "predict_proba"):
+        predicted = np.asarray(estimator.predict_proba(X), dtype=float)[:, -1]
+    else:
+        predicted = np.asarray(estimator.predict(X), dtype=float)
+    predicted = predicted.reshape(len(X), -1)
+    bad = int((~np.isfinite(predicted)).any(axis=1).sum())
+    if bad:
+        raise ValueError(f"{bad} of {len(X)} predictions are not finite numbers")
+    return predicted
+
+
+def collect(dataset: Dataset, cells: list[Cell], results: list[CellResult]) -> Evaluation:
+    """Put the results of all cells into tables."""
+    arms = list(dict.fromkeys(cell.arm for cell in cells))
+    y = dataset.frame[list(dataset.targets)].to_numpy(dtype=float)
+    predictions = [
+        _long(dataset, y, cell, result.predicted) for cell, result in zip(cells, results, strict=True)
+        if result.error is None
+    ]
+    members = [
+        _long(dataset, y, cell, one).assign(member=number).drop(columns=["lower", "upper"])
+        for cell, result in zip(cells, results, strict=True)
+        if result.members is not None
+        for number, one in enumerate(result.members)
+    ]
+    train_scores = [
+        (r.arm, r.repeat, r.fold, name, value) for r in results for name, value in r.train_scores.items()
+    ]
+    by_arm = {arm: [r for r in results if r.arm == arm] for arm in arms}
+    empty = pd.DataFrame(columns=list(COLUMNS))
+    return Evaluation(
+        pd.concat(predictions, ignore_index=True) if predictions else empty,
+        pd.concat(members, ignore_index=True) if members else empty.assign(member=[]),
+        pd.DataFrame(train_scores, columns=["arm", "repeat", "fold", "metric", "value"]),
+        {arm: tuple(r.facts for r in rs if r.error is None) for arm, rs in by_arm.items()},
+        {arm: (sum(r.fit_seconds for r in rs), sum(r.predict_seconds for r in rs)) for arm, rs in by_arm.items()},
+        {
+            arm: tuple(f"repeat {r.repeat}, fold {r.fold}: {r.error}" for r in rs if r.error)
+            for arm, rs in by_arm.items()
+        },
+    )
+
+
+def _long(dataset: Dataset, y: np.ndarray, cell: Cell, predicted: np.ndarray) -> pd.DataFrame:
+    """One fold of one arm as rows of the predictions table."""
+    frame, rows = dataset.frame, cell.judge
+    parts = []
+    for position, target in enumerate(dataset.targets):
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": cell.arm,
+                    "repeat": cell.repeat,
+                    "fold": cell.fold,
+                    "row": rows,
+                    "series": frame[dataset.series].to_numpy()[rows] if dataset.series else None,
+                    "time": frame[dataset.time].to_numpy()[rows] if dataset.time else pd.NaT,
+                    "origin": pd.NaT,
+                    "horizon": 0,
+                    "target": target,
+                    "observed": y[rows, position],
+                    "predicted": predicted[:, position],
+                    "lower": np.nan,
+                    "upper": np.nan,
+                    "n_train": len(cell.train),
+                    "group": frame[dataset.groups].to_numpy()[rows] if dataset.groups else None,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _context(dataset: Dataset, metric: str, plan: Plan) -> dict[str, Any]:
+    return {
+        "metrics": metrics_for(dataset.target_kind, metric),
+        "binary": dataset.target_kind == "binary",
+        "threads": plan.threads,
+    }
+
+
+def _group_values(dataset: Dataset) -> np.ndarray | None:
+    return dataset.frame[dataset.groups].to_numpy() if dataset.groups else None
+
+
+def _accepts_groups(estimator: Any) -> bool:
+    return "groups" in signature(estimator.fit).parameters
+
+
+def _members(estimator: Any, X: pd.DataFrame) -> np.ndarray | None:
+    if not hasattr(estimator, "predict_members"):
+        return None
+    members = np.asarray(estimator.predict_members(X), dtype=np.float32)
+    return members.reshape(len(members), len(X), -1)
+
+
+def _train_scores(
+    estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame, metrics: tuple[str, ...], binary: bool
+) -> dict[str, float]:
+    """In-sample scores, averaged over targets, for the gap between training and judging rows."""
+    step = max(1, len(X) // TRAINING_ROWS_SCORED)
+    X, observed = X.iloc[::step], y.iloc[::step].to_numpy(dtype=float).reshape(-1, 1 if y.ndim == 1 else y.shape[1])
+    predicted = predict_with(estimator, X, binary)
+    return {
+        name: float(np.mean([score(METRICS[name], observed[:, k], predicted[:, k]) for k in range(observed.shape[1])]))
+        for name in metrics
+    }
