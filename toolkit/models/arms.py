@@ -1,0 +1,123 @@
+"""The contestants: what each arm is called, what kind it is, and which estimator it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from toolkit.errors import InputError, nearest, unknown
+from toolkit.models.table import Wrapped, with_seed
+
+__all__ = ["ARMS", "ArmContext", "ArmKind", "arm_kind", "build_arms", "check_arm"]
+
+
+@dataclass(frozen=True)
+class ArmKind:
+    """One entry of the registry."""
+
+    kind: str  # baseline, reference, regression, neural
+    estimator: str  # "module:Class", imported when the arm is built
+    describes: str
+    settings: tuple[tuple[str, Any], ...] = ()  # constructor parameters that make this arm what it is
+
+
+@dataclass(frozen=True)
+class ArmContext:
+    """What the pipeline knows and hands to every arm whose constructor asks for it."""
+
+    kinds: dict[str, str] | None
+    target_kind: str
+    metric: str
+    random_state: int
+    horizon: int = 0
+    quick: bool = False
+
+    def parameters(self) -> dict[str, Any]:
+        named = ("kinds", "target_kind", "metric", "random_state", "horizon")
+        return {name: getattr(self, name) for name in named}
+
+
+_MODELS = "toolkit.models"
+ARMS: dict[str, dict[str, ArmKind]] = {
+    "table": {
+        "naive": ArmKind("baseline", f"{_MODELS}.naive:Naive", "one constant: the number that any model must beat"),
+        "linear": ArmKind("reference", f"{_MODELS}.table:Linear", "every column as it comes, shown for reference"),
+        "formula": ArmKind("regression", f"{_MODELS}.formula:FormulaRegression", "a formula of your own"),
+        "regression": ArmKind(
+            "regression", f"{_MODELS}.regression:SpecifiedRegression", "a regression specified by search"
+        ),
+        "boosting": ArmKind("reference", f"{_MODELS}.table:Boosting", "gradient boosted trees, a yardstick"),
+        "neural": ArmKind("neural", f"{_MODELS}.neural.regression:NeuralRegression", "a stack of neural nets"),
+    },
+    "series": {
+        "seasonal_naive": ArmKind("baseline", f"{_MODELS}.classical:SeasonalNaive", "the value one season ago"),
+        "regression": ArmKind(
+            "regression", f"{_MODELS}.forecasting:SeriesRegression", "a dynamic regression specified by search"
+        ),
+        "neural": ArmKind("neural", f"{_MODELS}.neural.forecasting:NeuralForecaster", "one net for all series"),
+    },
+}
+
+
+def check_arm(face: str, name: str, settings: Mapping[str, Any]) -> None:
+    """Stop on an arm or a setting that does not exist; keys are constructor parameters.
+
+    Raises
+    ------
+    InputError
+    """
+    if name not in ARMS[face]:
+        raise unknown("arm", name, ARMS[face])
+    allowed = _keys(_load(face, name))
+    for key in settings:
+        if key not in allowed:
+            guess = nearest(key, allowed)
+            hint = f", did you mean '{guess}'?" if guess else "."
+            raise InputError(f"unknown key '{key}' of arm '{name}'{hint} Known: {', '.join(sorted(allowed))}")
+
+
+def build_arms(
+    face: str, requested: Mapping[str, Mapping[str, Any] | BaseEstimator], context: ArmContext
+) -> dict[str, BaseEstimator]:
+    """Unfitted estimators, one for each requested arm.
+
+    Parameters
+    ----------
+    face : {"table", "series"}
+    requested : mapping
+        Arm name -> settings, or -> a scikit-learn estimator of the user's own under a name of her choice.
+    context : ArmContext
+    """
+    arms: dict[str, BaseEstimator] = {}
+    for name, settings in requested.items():
+        if isinstance(settings, BaseEstimator):
+            arms[name] = Wrapped(with_seed(settings, context.random_state), kinds=context.kinds)
+            continue
+        check_arm(face, name, settings)
+        made_of = _load(face, name)
+        given = {**dict(ARMS[face][name].settings), **settings}
+        keys = _keys(made_of)
+        told = {key: value for key, value in context.parameters().items() if key in keys}
+        if context.quick and "preset" in keys:
+            given["preset"] = "quick"
+        arms[name] = made_of(**{**told, **given})
+    return arms
+
+
+def arm_kind(face: str, name: str) -> str:
+    """baseline, reference, regression or neural; an estimator of the user's own is a reference."""
+    return ARMS[face][name].kind if name in ARMS[face] else "reference"
+
+
+def _load(face: str, name: str) -> type[BaseEstimator]:
+    module, made_of = ARMS[face][name].estimator.split(":")
+    return getattr(import_module(module), made_of)
+
+
+def _keys(made_of: type[BaseEstimator]) -> set[str]:
+    return set(signature(made_of).parameters)
