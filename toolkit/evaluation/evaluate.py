@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
+from toolkit._version import __version__
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import Splits
 from toolkit.evaluation.engine import Cache, Plan, Progress, content_hash, plan_workers, run_cells
 from toolkit.evaluation.scores import METRICS, metrics_for, score
 
-__all__ = ["Cell", "CellResult", "Evaluation", "evaluate", "fit_on_all_rows", "predict_with"]
+__all__ = ["Cell", "CellResult", "Evaluation", "evaluate", "predict_with"]
 
 TRAINING_ROWS_SCORED = 20_000  # in-sample scores come from at most this many training rows, evenly spread
 COLUMNS = (
@@ -72,6 +73,7 @@ class Evaluation:
     facts: dict[str, tuple[dict[str, Any], ...]]  # arm -> per fold
     seconds: dict[str, tuple[float, float]]  # arm -> (fit, predict), summed over folds
     failures: dict[str, tuple[str, ...]]  # arm -> "repeat 0, fold 3: cause"
+    models: dict[str, Any] = field(default_factory=dict, repr=False)  # arm -> estimator refitted on all rows
 
 
 def evaluate(
@@ -80,6 +82,7 @@ def evaluate(
     arms: Mapping[str, BaseEstimator],
     metric: str,
     *,
+    refit: tuple[str, ...] = (),
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -95,55 +98,35 @@ def evaluate(
         Unfitted scikit-learn estimators; each cell fits a clone.
     metric : str
         The primary metric; the others of the target's kind are computed beside it.
+    refit : tuple of str
+        Arms that are fitted once more, on all rows, and returned as models for use.
     workers : int, optional
         Processes; chosen from the work to be done when left out. Results do not depend on it.
     """
-    plan = plan_workers(len(arms) * len(splits.folds), len(dataset.frame), workers)
-    cells = make_cells(dataset, splits, arms, metric)
+    cells = make_cells(dataset, splits, arms, metric, refit)
+    plan = plan_workers(len(cells), len(dataset.frame), workers)
     fit = partial(fit_cell, X=dataset.X, y=dataset.y, groups=_group_values(dataset), **_context(dataset, metric, plan))
     results = run_cells(cells, fit, plan, cache, progress, backend)
-    return collect(dataset, cells, results)
+    judged = [(cell, result) for cell, result in zip(cells, results, strict=True) if not cell.keep_model]
+    models = {result.arm: result.model for result in results if result.model is not None}
+    return replace(collect(dataset, *map(list, zip(*judged, strict=True))), models=models)
 
 
-def fit_on_all_rows(
-    dataset: Dataset,
-    arms: Mapping[str, BaseEstimator],
-    metric: str,
-    *,
-    workers: int | None = None,
-    cache: Cache | None = None,
-    progress: Progress | None = None,
-    backend: str = "loky",
-) -> dict[str, Any]:
-    """The model of each arm, refitted on all rows for use; arms that fail are left out."""
-    rows = np.arange(len(dataset.frame))
-    plan = plan_workers(len(arms), len(rows), workers)
-    nobody = rows[:0]
-    cells = [
-        Cell(name, est, 0, -1, rows, nobody, content_hash(dataset.sha256, name, est, "all rows"), keep_model=True)
-        for name, est in arms.items()
-    ]
-    fit = partial(fit_cell, X=dataset.X, y=dataset.y, groups=_group_values(dataset), **_context(dataset, metric, plan))
-    results = run_cells(cells, fit, plan, cache, progress, backend)
-    return {result.arm: result.model for result in results if result.error is None}
-
-
-def make_cells(dataset: Dataset, splits: Splits, arms: Mapping[str, BaseEstimator], metric: str) -> list[Cell]:
+def make_cells(
+    dataset: Dataset, splits: Splits, arms: Mapping[str, BaseEstimator], metric: str, refit: tuple[str, ...] = ()
+) -> list[Cell]:
     """Arm x fold; fold by fold, so that every arm has finished a fold before the next one begins."""
-    data_hash = dataset.sha256
-    return [
-        Cell(
-            name,
-            est,
-            one.repeat,
-            one.fold,
-            one.train,
-            one.judge,
-            content_hash(data_hash, name, est, metric, one.train, one.judge),
-        )
-        for one in splits.folds
-        for name, est in arms.items()
-    ]
+    common = (__version__, dataset.sha256, dataset.features, dataset.targets, metric)
+    cells = []
+    for one in splits.folds:
+        for name, estimator in arms.items():
+            key = content_hash(common, name, estimator, one.train, one.judge)
+            cells.append(Cell(name, estimator, one.repeat, one.fold, one.train, one.judge, key))
+    rows = np.arange(len(dataset.frame))
+    for name in refit:
+        key = content_hash(common, name, arms[name], "all rows")
+        cells.append(Cell(name, arms[name], 0, -1, rows, rows[:0], key, keep_model=True))
+    return cells
 
 
 def fit_cell(
@@ -215,7 +198,8 @@ def collect(dataset: Dataset, cells: list[Cell], results: list[CellResult]) -> E
     arms = list(dict.fromkeys(cell.arm for cell in cells))
     y = dataset.frame[list(dataset.targets)].to_numpy(dtype=float)
     predictions = [
-        _long(dataset, y, cell, result.predicted) for cell, result in zip(cells, results, strict=True)
+        _long(dataset, y, cell, result.predicted)
+        for cell, result in zip(cells, results, strict=True)
         if result.error is None
     ]
     members = [
@@ -224,9 +208,7 @@ def collect(dataset: Dataset, cells: list[Cell], results: list[CellResult]) -> E
         if result.members is not None
         for number, one in enumerate(result.members)
     ]
-    train_scores = [
-        (r.arm, r.repeat, r.fold, name, value) for r in results for name, value in r.train_scores.items()
-    ]
+    train_scores = [(r.arm, r.repeat, r.fold, name, value) for r in results for name, value in r.train_scores.items()]
     by_arm = {arm: [r for r in results if r.arm == arm] for arm in arms}
     empty = pd.DataFrame(columns=list(COLUMNS))
     return Evaluation(

@@ -110,9 +110,7 @@ METRICS: dict[str, Metric] = {
         Metric("mse", "MSE", squared_error, _identity, target_kinds=(*NUMERIC, "binary")),
         Metric("mae", "MAE", absolute_error, _identity, functional="median", in_target_units=True),
         Metric("r2", "R²", None, _identity, r_squared, greater_is_better=True),
-        Metric(
-            "rmsle", "RMSLE", squared_log_error, _sqrt, target_kinds=("positive", "count"), functional="log_mean"
-        ),
+        Metric("rmsle", "RMSLE", squared_log_error, _sqrt, target_kinds=("positive", "count"), functional="log_mean"),
         Metric("poisson_deviance", "Poisson deviance", poisson_loss, _identity, target_kinds=("count", "positive")),
         Metric("gamma_deviance", "Gamma deviance", gamma_loss, _identity, target_kinds=("positive",)),
         Metric("log_loss", "log loss", log_loss, _identity, target_kinds=("binary",), functional="probability"),
