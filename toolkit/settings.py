@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from toolkit.errors import InputError, nearest
+from toolkit.models.arms import check_arm
 
-__all__ = ["DataSettings", "Pipeline", "SplitSettings", "TrackingSettings", "json_schema", "read_pipeline"]
+__all__ = [
+    "DataSettings",
+    "Pipeline",
+    "SplitSettings",
+    "TrackingSettings",
+    "json_schema",
+    "read_pipeline",
+    "validate",
+    "with_changes",
+]
 
 SERIES_SCHEMES = ("rolling_origin", "official")
 
@@ -163,18 +174,32 @@ def read_pipeline(path: str | Path, changes: Sequence[str] = ()) -> Pipeline:
         raise InputError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping of settings such as  data: {{dataset: bike_sharing_hourly}}")
-    for change in changes:
-        _apply(content, change)
+    content = with_changes(content, changes)
     content.setdefault("name", path.stem)
     return validate(content, str(path), marks)
+
+
+def with_changes(content: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Settings with each `key=value` applied."""
+    content = deepcopy(content)
+    for change in changes:
+        _apply(content, change)
+    return content
 
 
 def validate(content: dict[str, Any], source: str, marks: dict[tuple, tuple[int, int]] | None = None) -> Pipeline:
     """Settings as a `Pipeline`, or one line that says what is wrong and where."""
     try:
-        return Pipeline.model_validate(content)
+        settings = Pipeline.model_validate(content)
     except ValidationError as error:
         raise InputError(_in_words(error.errors()[0], source, marks or {})) from None
+    for arm, keys in settings.arms.items():
+        for key in [None, *keys]:
+            try:
+                check_arm(settings.face, arm, {} if key is None else {key: keys[key]})
+            except InputError as error:
+                raise InputError(f"{where(source, marks or {}, ('arms', arm, key))}: {error}") from None
+    return settings
 
 
 def where(source: str, marks: dict[tuple, tuple[int, int]], location: tuple) -> str:

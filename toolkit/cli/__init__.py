@@ -1,0 +1,28 @@
+"""The command `toolkit`: the only room that knows typer and rich."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # the shell's convention for a process ended by Ctrl-C
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line on standard error and exit status 1."""
+    from toolkit.errors import InputError
+
+    try:
+        from toolkit.cli.app import app
+
+        app(prog_name="toolkit")
+    except InputError as error:
+        print(f"toolkit: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ntoolkit: interrupted. Finished fits are kept; the same command goes on from there.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,208 @@
+"""One comparison from a question to a verdict: the whole story, top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from toolkit import stages
+from toolkit.analysis import Analysis
+from toolkit.comparison.verdict import compare_arms
+from toolkit.data.dataset import Dataset
+from toolkit.data.findings import find
+from toolkit.diagnostics.battery import run_checks
+from toolkit.errors import InputError
+from toolkit.evaluation.engine import Cache
+from toolkit.models.arms import build_arms
+from toolkit.reporting.outputs import write_outputs
+from toolkit.settings import Pipeline, read_pipeline, validate
+from toolkit.stages import Reporter, Silent
+
+__all__ = ["Plan", "carry_out", "compare", "plan", "run"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known before the first fit: what `toolkit check` shows and `carry_out` does."""
+
+    settings: Pipeline
+    dataset: Dataset
+    findings: tuple[dict[str, Any], ...]
+    splits: Any
+    metric: str
+    arms: dict[str, BaseEstimator]
+    pair: tuple[str, str]
+    quick: bool = False
+
+
+def run(
+    pipeline: str | Path,
+    *,
+    changes: Sequence[str] = (),
+    quick: bool = False,
+    out: str | Path | None = None,
+    tracking_uri: str | None = None,
+    engine: str = "loky",
+    reporter: Reporter | None = None,
+) -> Analysis:
+    """Carry out the comparison that a pipeline file describes.
+
+    Parameters
+    ----------
+    pipeline : path
+        A YAML file, or the name of a bundled pipeline.
+    changes : sequence of str
+        `key=value` with a dotted key, as `--set` of the command.
+    quick : bool
+        Shrink the work: fewer rows, folds and epochs. Every output says that it is not the full answer.
+    out : path, optional
+        Folder of the results; `reports/<name>` by default.
+    tracking_uri : str, optional
+        Where MLflow logs; `sqlite:///mlflow.db` by default, `none` for no tracking.
+    engine : {"loky", "threading", "dask", "ray"}
+        joblib backend that runs the fits.
+
+    Raises
+    ------
+    InputError
+        One line for every mistake in the file, the data or the settings.
+    """
+    reporter = reporter or Silent()
+    settings = read_pipeline(stages.find_pipeline(pipeline), changes)
+    if tracking_uri is not None:
+        settings = settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"uri": tracking_uri})})
+    todo = plan(settings, quick=quick, base=Path(pipeline).parent, reporter=reporter)
+    return carry_out(todo, out=out, engine=engine, reporter=reporter)
+
+
+def compare(
+    data: Dataset | pd.DataFrame,
+    target: str | Sequence[str] | None = None,
+    *,
+    arms: Sequence[str] | Mapping[str, Any] | None = None,
+    metric: str | None = None,
+    margin: str | float = "1%",
+    compare: Sequence[str] | None = None,
+    question: str = "",
+    splits: Mapping[str, Any] | None = None,
+    quick: bool = False,
+    out: str | Path | None = None,
+    tracking_uri: str | None = "none",
+    reporter: Reporter | None = None,
+    **roles: Any,
+) -> Analysis:
+    """Compare arms on a frame or a dataset, from a script or a notebook.
+
+    Parameters
+    ----------
+    data : Dataset or DataFrame
+    target : str or sequence of str
+        Needed with a DataFrame.
+    arms : sequence of str, or mapping
+        Names of arms; or name -> settings; or name -> a scikit-learn estimator of your own.
+    metric, margin, compare, question, splits
+        As in a pipeline file.
+    out : path, optional
+        Folder for the report and the tables; nothing is written without it.
+    tracking_uri : str
+        `none` by default: `Analysis.log()` logs later.
+    **roles
+        Roles of columns, as in `Dataset.from_frame`.
+
+    Returns
+    -------
+    Analysis
+    """
+    if not isinstance(data, Dataset):
+        if target is None:
+            raise InputError("target: name the column to predict")
+        data = Dataset.from_frame(data, target, **roles)
+    requested = stages.name_arms(arms)
+    content = {
+        "name": data.name,
+        "question": question,
+        "data": {"dataset": data.name, "target": list(data.targets)},
+        "splits": dict(splits or {}),
+        "metric": metric,
+        "margin": margin,
+        "compare": None if compare is None else list(compare),
+        "arms": {name: value if isinstance(value, dict) else {} for name, value in requested.items()},
+        "tracking": {"uri": tracking_uri},
+    }
+    todo = plan(validate(content, "compare"), quick=quick, dataset=data, own=requested, reporter=reporter or Silent())
+    return carry_out(todo, out=out, write=out is not None, reporter=reporter or Silent())
+
+
+def plan(
+    settings: Pipeline,
+    *,
+    quick: bool = False,
+    base: Path | None = None,
+    dataset: Dataset | None = None,
+    own: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> Plan:
+    """Data, folds, metric and arms, checked and ready; nothing is fitted."""
+    reporter = reporter or Silent()
+    if dataset is None:
+        dataset = stages.load(settings, base)
+    findings = tuple(find(dataset))
+    if quick:
+        dataset, settings = stages.shrink(dataset, settings)
+    splits = stages.who_judges(settings, dataset)
+    metric = stages.primary_metric(settings, dataset)
+    context = stages.context(settings, dataset, metric, quick)
+    arms = build_arms(settings.face, own or settings.arms, context)
+    pair = stages.who_is_compared(settings, list(arms))
+    reporter.planned(dataset, findings, splits, metric, list(arms), pair, quick)
+    return Plan(settings, dataset, findings, splits, metric, arms, pair, quick)
+
+
+def carry_out(
+    todo: Plan,
+    *,
+    out: str | Path | None = None,
+    write: bool = True,
+    engine: str = "loky",
+    reporter: Reporter | None = None,
+) -> Analysis:
+    """Fit, judge, check, test, write and log."""
+    reporter, begin = reporter or Silent(), time.perf_counter()
+    folder = Path(out) if out is not None else Path("reports") / todo.settings.name
+    if write:
+        stages.make_sure_writable(folder)
+    tracking = stages.open_tracking(todo.settings)
+
+    cache = Cache(folder / ".unfinished" if write else None)
+    evaluation = stages.evaluate_arms(todo, cache, engine, reporter)
+    reporter.stage("tests and checks")
+    scores, margin = stages.score(todo, evaluation), todo.settings.margin_record
+    tests, verdict = compare_arms(**stages.evidence(todo, evaluation), metric=todo.metric, margin=margin)
+    checks = run_checks(**stages.check_inputs(todo, evaluation))
+
+    analysis = Analysis(
+        **stages.record(todo, evaluation, scores),
+        tests=tests,
+        verdict=verdict,
+        checks_found=checks,
+        seconds=time.perf_counter() - begin,
+        models=evaluation.models,
+        data=todo.dataset,
+    )
+    if write:
+        reporter.stage("report")
+        write_outputs(analysis, folder, todo.dataset)
+    if tracking is not None:
+        reporter.stage("MLflow")
+        analysis = replace(analysis, mlflow=stages.log(analysis, tracking, folder if write else None, reporter))
+        if write:
+            write_outputs(analysis, folder, todo.dataset, only_contract=True)
+    cache.clear()
+    reporter.finished(analysis, folder if write else None)
+    return analysis
