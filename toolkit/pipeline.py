@@ -20,9 +20,9 @@ from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache
 from toolkit.models.arms import build_arms
+from toolkit.reporter import Reporter, Silent
 from toolkit.reporting.outputs import write_outputs
 from toolkit.settings import Pipeline, read_pipeline, validate
-from toolkit.stages import Reporter, Silent
 
 __all__ = ["Plan", "carry_out", "compare", "plan", "run"]
 

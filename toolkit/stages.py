@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from toolkit.evaluation.engine import Cache
 from toolkit.evaluation.evaluate import Evaluation, evaluate
 from toolkit.evaluation.scores import default_metric, get_metric, metrics_for, score_table
 from toolkit.models.arms import ArmContext, arm_kind
+from toolkit.reporter import Reporter
 from toolkit.settings import DEFAULT_ARMS, Pipeline
 
 if TYPE_CHECKING:
@@ -37,35 +38,6 @@ ROLES = (
     *("known_ahead", "past_only", "static"),
 )
 LIBRARIES = ("pandas", "numpy", "scikit-learn", "statsmodels", "torch", "pytorch-lightning", "mlflow")
-
-
-class Reporter(Protocol):
-    """Who is told how far the work has come."""
-
-    def planned(
-        self,
-        dataset: Dataset,
-        findings: Sequence[dict[str, Any]],
-        splits: Splits,
-        metric: str,
-        arms: Sequence[str],
-        pair: tuple[str, str],
-        quick: bool,
-    ) -> None: ...
-    def stage(self, name: str) -> None: ...
-    def fitted(self, label: str, done: int, total: int, seconds_left: float | None) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def finished(self, analysis: Analysis, folder: Path | None) -> None: ...
-
-
-class Silent:
-    """Tells nobody."""
-
-    def planned(self, *args: Any) -> None: ...
-    def stage(self, name: str) -> None: ...
-    def fitted(self, *args: Any) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def finished(self, *args: Any) -> None: ...
 
 
 def find_pipeline(named: str | Path) -> Path:

@@ -1,0 +1,155 @@
+"""Evaluation: the same rows for all arms, failures with their cause, nothing lost, nothing depending on workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import Ridge
+
+from toolkit.data.dataset import Dataset
+from toolkit.data.splits import Fold, Splits
+from toolkit.evaluation.engine import Cache, content_hash, plan_workers
+from toolkit.evaluation.evaluate import COLUMNS, evaluate
+from toolkit.models.arms import ArmContext, build_arms
+
+
+class Fragile(RegressorMixin, BaseEstimator):
+    """Fails where it sees row 0 in training, predicts NaN where `nan` is set."""
+
+    def __init__(self, nan: bool = False):
+        self.nan = nan
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Fragile:
+        if 0 in X.index and not self.nan:
+            raise RuntimeError("row 0 is poison\nsecond line")
+        self.mean_ = float(np.mean(y))
+        return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return np.full(len(X), np.nan if self.nan else self.mean_)
+
+
+class Peeking(RegressorMixin, BaseEstimator):
+    """Remembers which rows it was given."""
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Peeking:
+        self.fit_info_ = {"rows": list(X.index)}
+        return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return np.zeros(len(X))
+
+
+def make(n: int = 60, targets: tuple[str, ...] = ("y",)) -> tuple[Dataset, Splits]:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": rng.normal(size=n), "b": rng.choice(["u", "v", "w"], n)})
+    for number, target in enumerate(targets):
+        frame[target] = 2 * frame["a"] + number + rng.normal(size=n) * 0.1
+    dataset = Dataset(frame, targets, ("a", "b"), {"a": "number", "b": "category"}, "real")
+    rows = np.arange(n)
+    folds = tuple(Fold(0, k, rows[rows % 3 != k], rows[rows % 3 == k]) for k in range(3))
+    return dataset, Splits("kfold", folds, 0, "three folds by hand")
+
+
+def arms(*names: str) -> dict[str, BaseEstimator]:
+    return build_arms("table", {name: {} for name in names}, ArmContext(None, "real", "rmse", 0))
+
+
+def test_every_arm_judges_the_same_rows_once() -> None:
+    dataset, splits = make()
+    table = evaluate(dataset, splits, arms("naive", "linear", "boosting"), "rmse").predictions
+    assert list(table.columns) == list(COLUMNS)
+    for _, part in table.groupby("arm"):
+        assert sorted(part["row"]) == list(range(60))
+    observed = table.pivot(index="row", columns="arm", values="observed")
+    assert (observed.nunique(axis=1) == 1).all()
+    assert (table["n_train"] == 40).all()
+
+
+def test_a_fit_sees_its_training_rows_and_no_other() -> None:
+    dataset, splits = make()
+    facts = evaluate(dataset, splits, {"peeking": Peeking()}, "rmse").facts["peeking"]
+    for fold, fact in zip(splits.folds, facts, strict=True):
+        assert fact["rows"] == list(fold.train)
+
+
+def test_a_failing_arm_is_named_with_its_cause_and_the_others_finish() -> None:
+    dataset, splits = make()
+    result = evaluate(dataset, splits, {"fragile": Fragile(), "nan": Fragile(nan=True), **arms("naive")}, "rmse")
+    assert [text.split(": ", 1)[1] for text in result.failures["fragile"]] == ["RuntimeError: row 0 is poison"] * 2
+    assert set(result.predictions.query("arm == 'fragile'")["fold"]) == {0}
+    assert all("20 of 20 predictions are not finite" in text for text in result.failures["nan"])
+    assert len(result.predictions.query("arm == 'naive'")) == 60
+    assert result.failures["naive"] == ()
+
+
+def test_results_do_not_depend_on_the_number_of_workers() -> None:
+    dataset, splits = make(300)
+    one = evaluate(dataset, splits, arms("linear", "boosting"), "rmse", workers=1).predictions
+    two = evaluate(dataset, splits, arms("linear", "boosting"), "rmse", workers=2).predictions
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_finished_cells_are_used_again_until_something_changes(tmp_path: Path) -> None:
+    dataset, splits = make()
+    cache, told = Cache(tmp_path / "kept"), []
+    first = evaluate(dataset, splits, arms("linear"), "rmse", cache=cache)
+    again = evaluate(dataset, splits, arms("linear"), "rmse", cache=cache, progress=lambda *a: told.append(a))
+    pd.testing.assert_frame_equal(first.predictions, again.predictions)
+    assert [(done, total) for _, done, total, _ in told] == [(3, 3)]
+    told.clear()
+    evaluate(dataset, splits, arms("linear"), "mae", cache=cache, progress=lambda *a: told.append(a))
+    assert len(told) == 3, "another metric is another result"
+    cache.clear()
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_cut_off_cache_file_is_fitted_again(tmp_path: Path) -> None:
+    dataset, splits = make()
+    cache = Cache(tmp_path)
+    whole = evaluate(dataset, splits, arms("linear"), "rmse", cache=cache).predictions
+    for path in tmp_path.glob("*.pickle"):
+        path.write_bytes(path.read_bytes()[:20])
+    pd.testing.assert_frame_equal(whole, evaluate(dataset, splits, arms("linear"), "rmse", cache=cache).predictions)
+
+
+def test_several_targets_in_every_reference_arm() -> None:
+    dataset, splits = make(90, ("u", "v"))
+    table = evaluate(dataset, splits, {**arms("naive", "linear", "boosting"), "ridge": Ridge()}, "rmse")
+    assert table.failures["ridge"], "a bare estimator cannot read text levels; inside a comparison it is wrapped"
+    wrapped = build_arms("table", {"ridge": Ridge()}, ArmContext(dataset.kinds, "real", "rmse", 0))
+    table = evaluate(dataset, splits, {**arms("naive", "linear", "boosting"), **wrapped}, "rmse")
+    assert not any(table.failures.values())
+    assert table.predictions.groupby(["arm", "target"]).size().eq(90).all()
+
+
+def test_a_refitted_model_has_seen_all_rows() -> None:
+    dataset, splits = make()
+    result = evaluate(dataset, splits, {"peeking": Peeking()}, "rmse", refit=("peeking",))
+    assert result.models["peeking"].fit_info_["rows"] == list(range(60))
+    assert len(result.facts["peeking"]) == 3, "the refit is not a fold"
+
+
+def test_a_plan_does_not_start_processes_for_little_work() -> None:
+    assert plan_workers(cells=5, rows=100).workers == 1
+    assert plan_workers(cells=1, rows=10**7).workers == 1
+    assert plan_workers(cells=50, rows=10**5, workers=3).workers == 3
+
+
+def test_the_hash_sees_values_settings_and_rows() -> None:
+    assert content_hash(Ridge(1.0)) != content_hash(Ridge(2.0))
+    assert content_hash(np.arange(3)) != content_hash(np.arange(4))
+    assert content_hash({"a": 1}) == content_hash({"a": 1})
+
+
+def test_in_sample_scores_come_beside_every_fold() -> None:
+    dataset, splits = make()
+    train = evaluate(dataset, splits, arms("naive"), "rmse").train_scores
+    fold = splits.folds[0]
+    y = dataset.frame["y"].to_numpy()[fold.train]
+    value = train.query("fold == 0 and metric == 'rmse'")["value"].item()
+    assert value == pytest.approx(np.std(y))
