@@ -1,0 +1,342 @@
+"""What the page, its Markdown twin and the terminal twin say: the same rows and words, drawn from the comparison once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+from scipy.stats import t
+
+from toolkit.comparison.record import ArmResult, Comparison, Test
+from toolkit.diagnostics.check import Check
+from toolkit.evaluation.scores import METRICS
+from toolkit.reporting.contract import plain
+
+__all__ = [
+    "QUICK_NOTE",
+    "CheckRow",
+    "ScoreRow",
+    "check_rows",
+    "command",
+    "fact",
+    "metric_label",
+    "number",
+    "pipeline_yaml",
+    "score_rows",
+    "sides",
+    "terms",
+    "test_row",
+    "verdict_word",
+]
+
+CONFIDENCE = 0.95
+QUICK_NOTE = "Quick run: less data, fewer folds or shorter training. This is not the full answer."
+VERDICT_WORDS = {
+    "neural": "The neural net is better",
+    "regression": "The regression is better",
+    "equivalent": "Equivalent",
+    "undecided": "Undecided",
+}
+SEVERITY = {"poor": 0, "notice": 1, "good": 2, "not applicable": 3}
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One arm's line in the table of scores."""
+
+    arm: str
+    kind: str
+    compared: bool
+    mean: float
+    se: float
+    lower: float
+    upper: float
+    per_fold: tuple[float, ...]
+    others: dict[str, float]
+    fit_seconds: float
+    predict_seconds: float
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One check and its answer for each arm."""
+
+    name: str
+    group: str
+    null: str
+    reference: str
+    answers: dict[str, Check]
+
+    @property
+    def worst(self) -> int:
+        return min(SEVERITY.get(answer.verdict, 3) for answer in self.answers.values())
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """`value` with `digits` significant digits, an en dash where there is none."""
+    if value is None or isinstance(value, str) or not math.isfinite(value):
+        return value if isinstance(value, str) else "–"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if -4 <= size < 0:
+        return f"{value:.{digits - 1 - size}f}"
+    if 0 <= size < 7:
+        return f"{value:,.{max(digits - 1 - size, 0)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def p_text(value: float | None) -> str:
+    """A p-value as papers print it."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def metric_label(name: str) -> str:
+    return METRICS[name].label if name in METRICS else name.replace("_", " ").upper()
+
+
+def greater_is_better(name: str) -> bool:
+    return name in METRICS and METRICS[name].greater_is_better
+
+
+def verdict_word(comparison: Comparison) -> str:
+    verdict = comparison.verdict
+    words = VERDICT_WORDS.get(verdict.decision, verdict.decision)
+    return f"{words} (provisional)" if verdict.provisional else words
+
+
+def sides(comparison: Comparison) -> tuple[str, ...]:
+    """The arms that are compared, first the one that plays the regression, without those that are not there."""
+    return tuple(arm for arm in comparison.verdict.arms if arm in comparison.arms)
+
+
+def side_kinds(comparison: Comparison) -> dict[str, str]:
+    """Colour family of every arm: the compared pair always has the two leading colours."""
+    kinds = {name: arm.kind for name, arm in comparison.arms.items()}
+    pair = comparison.verdict.arms
+    for name, kind in zip(pair, ("regression", "neural"), strict=False):
+        if name in kinds:
+            kinds[name] = kind
+    for name, kind in kinds.items():
+        if name not in pair and kind in ("regression", "neural"):
+            kinds[name] = "reference"
+    return kinds
+
+
+def score_rows(comparison: Comparison) -> list[ScoreRow]:
+    """One row per arm, best first by the primary metric; arms without a score last."""
+    rows = [_score_row(comparison, arm) for arm in comparison.arms.values()]
+    sign = -1 if greater_is_better(comparison.metric) else 1
+    return sorted(rows, key=lambda row: (not math.isfinite(row.mean), sign * row.mean if math.isfinite(row.mean) else 0))
+
+
+def _score_row(comparison: Comparison, arm: ArmResult) -> ScoreRow:
+    primary = arm.scores.get(comparison.metric, {})
+    folds = tuple(float("nan") if value is None else float(value) for value in primary.get("per_fold", ()))
+    mean, se = _float(primary.get("mean")), _float(primary.get("se"))
+    used = sum(math.isfinite(value) for value in folds)
+    half = float(t.ppf(0.5 + CONFIDENCE / 2, used - 1)) * se if used > 1 else float("nan")
+    others = {name: _float(row.get("mean")) for name, row in arm.scores.items() if name != comparison.metric}
+    return ScoreRow(
+        arm=arm.name,
+        kind=arm.kind,
+        compared=arm.name in comparison.verdict.arms,
+        mean=mean,
+        se=se,
+        lower=mean - half,
+        upper=mean + half,
+        per_fold=folds,
+        others=others,
+        fit_seconds=_float(arm.fit_seconds),
+        predict_seconds=_float(arm.predict_seconds),
+        failures=arm.failures,
+    )
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def check_rows(comparison: Comparison) -> dict[str, list[CheckRow]]:
+    """Checks by group (assumptions, residuals, generalization, then others); the most serious first."""
+    table: dict[tuple[str, str], dict[str, Check]] = {}
+    for check in comparison.checks_found:
+        table.setdefault((check.group or "checks", check.check), {})[check.arm] = check
+    groups: dict[str, list[CheckRow]] = {"assumptions": [], "residuals": [], "generalization": []}
+    for (group, name), answers in table.items():
+        first = next(iter(answers.values()))
+        groups.setdefault(group, []).append(CheckRow(name, group, first.null, first.reference, answers))
+    return {group: sorted(rows, key=lambda row: row.worst) for group, rows in groups.items() if rows}
+
+
+def check_arms(comparison: Comparison) -> tuple[str, ...]:
+    """Arms that were asked at least one check: the compared pair first."""
+    asked = dict.fromkeys(check.arm for check in comparison.checks_found)
+    pair = [arm for arm in comparison.verdict.arms if arm in asked]
+    return tuple(dict.fromkeys([*pair, *asked]))
+
+
+def check_counts(comparison: Comparison) -> dict[str, dict[str, int]]:
+    """Arm -> verdict -> number of checks."""
+    counts: dict[str, dict[str, int]] = {arm: dict.fromkeys(SEVERITY, 0) for arm in check_arms(comparison)}
+    for check in comparison.checks_found:
+        counts[check.arm][check.verdict] = counts[check.arm].get(check.verdict, 0) + 1
+    return counts
+
+
+def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:
+    """What each arm that says something about itself was: formula, family, members, notes and term table."""
+    found = []
+    for name in dict.fromkeys([*sides(comparison), *comparison.arms]):
+        arm = comparison.arms[name]
+        table = terms(arm)
+        facts = {
+            "family": fact(arm, "family"),
+            "members": arm.members or fact(arm, "members"),
+            "parameters": fact(arm, "parameters"),
+            "best epochs": fact(arm, "best_epochs"),
+        }
+        formula, notes = arm.formula or fact(arm, "formula"), fact(arm, "notes") or []
+        rows = table.drop(columns=[c for c in table if table[c].map(lambda v: isinstance(v, (dict, list))).any()])
+        if formula or len(rows) or any(value is not None for value in facts.values()):
+            found.append(
+                {
+                    "arm": name,
+                    "formula": formula,
+                    "facts": {key: _fact_text(value) for key, value in facts.items() if value is not None},
+                    "notes": [notes] if isinstance(notes, str) else list(notes),
+                    "columns": [str(column).replace("_", " ") for column in rows],
+                    "rows": [[cell_text(column, value) for column, value in row.items()]
+                             for row in rows.head(most).to_dict("records")],
+                    "more": max(len(rows) - most, 0),
+                }
+            )
+    return found
+
+
+def _fact_text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(number(item) if isinstance(item, float) else str(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else number(value) if isinstance(value, float) else str(value)
+
+
+def cell_text(column: Any, value: Any) -> str:
+    """One cell of a term table."""
+    if str(column) in ("p_value", "p"):
+        return p_text(value)
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return "–" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else number(float(value))
+
+
+def test_row(test: Test) -> dict[str, str]:
+    interval = "–" if test.lower is None else f"{number(test.lower, 3)} to {number(test.upper, 3)}"
+    return {
+        "name": test.name.replace("_", " "),
+        "arms": f"{test.arms[1]} against {test.arms[0]}",
+        "null": test.null,
+        "statistic": number(test.statistic, 3),
+        "p_value": p_text(test.p_value),
+        "estimate": number(test.estimate, 3),
+        "interval": interval,
+        "n": f"{test.n:,}",
+    }
+
+
+def fact(arm: ArmResult, key: str) -> Any:
+    """The first fold's answer to `key`, None where no fit has one."""
+    return next((facts[key] for facts in arm.facts if facts.get(key) not in (None, "", [], ())), None)
+
+
+def terms(arm: ArmResult) -> pd.DataFrame:
+    """Term table of the arm's specification in the first fold that has one; empty without."""
+    found = fact(arm, "terms")
+    return pd.DataFrame(found) if found is not None and len(found) else pd.DataFrame()
+
+
+def pipeline_yaml(comparison: Comparison) -> str:
+    """The settings that would do the comparison again."""
+    if not comparison.settings:
+        return ""
+    return yaml.safe_dump(plain(comparison.settings), sort_keys=False, allow_unicode=True, width=100)
+
+
+def command(comparison: Comparison) -> str:
+    """The command that would do it again, given the YAML."""
+    return f"toolkit run {comparison.name}.yaml" + (" --quick" if comparison.quick else "")
+
+
+def margin_text(comparison: Comparison) -> str:
+    value, unit = comparison.margin.get("value"), comparison.margin.get("unit", "absolute")
+    if value is None:
+        return "none"
+    if unit == "percent":
+        return f"{number(value, 3)} % of the regression's score"
+    return f"{number(value, 3)} {metric_label(comparison.metric)}"
+
+
+def gain_scale(comparison: Comparison) -> dict[str, Any] | None:
+    """Gain, interval and margin on one axis, in per cent of its width; None without an interval.
+
+    The axis is symmetric around zero: left of the margin the regression is better, right of it the net.
+    """
+    verdict = comparison.verdict
+    gain, lower, upper = (_float(value) for value in (verdict.estimate, verdict.lower, verdict.upper))
+    if not all(math.isfinite(value) for value in (gain, lower, upper)):
+        return None
+    margin = margin_value(comparison)
+    reach = 1.15 * max(abs(lower), abs(upper), 2.2 * margin, 1e-12)
+
+    def place(value: float) -> float:
+        return round(50 + 50 * value / reach, 2)
+
+    return {
+        "gain": place(gain),
+        "lower": place(lower),
+        "upper": place(upper),
+        "margin_low": place(-margin),
+        "margin_high": place(margin),
+        "margin": margin,
+        "text": f"Gain of {verdict.arms[1]} over {verdict.arms[0]}: {number(gain, 3)} {metric_label(comparison.metric)}, "
+        f"95 % interval {number(lower, 3)} to {number(upper, 3)}; margin {number(margin, 3)}",
+    }
+
+
+def margin_value(comparison: Comparison) -> float:
+    """The margin in units of the metric."""
+    value = _float(comparison.margin.get("value"))
+    if comparison.margin.get("unit") == "percent":
+        first = comparison.arms.get(comparison.verdict.arms[0])
+        score = first.scores.get(comparison.metric, {}).get("mean") if first else None
+        value *= abs(_float(score)) / 100
+    return value if math.isfinite(value) else 0.0
+
+
+def facts_line(comparison: Comparison) -> str:
+    """Rows, features, folds, metric and margin in one line."""
+    data, splits = comparison.dataset, comparison.splits
+    features = data.get("features")
+    count = len(features) if isinstance(features, (list, tuple, dict)) else features
+    target = data.get("target")
+    target = ", ".join(map(str, target)) if isinstance(target, (list, tuple)) else target
+    parts = [
+        f"{data.get('name', 'data')}: {data.get('rows', 0):,} rows, {count} features, target {target}",
+        f"{splits.get('scheme')}: {splits.get('folds')} folds x {splits.get('repeats', 1)}",
+        f"metric {metric_label(comparison.metric)}",
+        f"margin {margin_text(comparison)}",
+    ]
+    return " · ".join(parts)

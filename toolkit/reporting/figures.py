@@ -1,0 +1,39 @@
+"""All pictures of a comparison, in the order of the report."""
+
+from __future__ import annotations
+
+from toolkit.comparison.record import Comparison
+from toolkit.data.dataset import Dataset
+from toolkit.reporting.figures_fit import calibration_figures, coverage_figure, effect_figures
+from toolkit.reporting.figures_residuals import residual_figures
+from toolkit.reporting.figures_scores import curve_figures, fold_figure, gap_figure, score_figure
+from toolkit.reporting.style import Figure
+
+__all__ = ["build_figures"]
+
+
+def build_figures(comparison: Comparison, dataset: Dataset | None = None) -> dict[str, Figure]:
+    """Pictures by name.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    dataset : Dataset, optional
+        The rows behind the predictions table; without it there are no panels along features or time.
+
+    Returns
+    -------
+    dict of str to Figure
+        Inline SVG with alternative text and caption; a picture that has nothing to show is left out.
+    """
+    found = [
+        score_figure(comparison),
+        fold_figure(comparison),
+        gap_figure(comparison),
+        *effect_figures(comparison, dataset),
+        *residual_figures(comparison, dataset),
+        *calibration_figures(comparison),
+        coverage_figure(comparison),
+        *curve_figures(comparison),
+    ]
+    return {figure.name: figure for figure in found if figure is not None}

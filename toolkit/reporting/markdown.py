@@ -1,0 +1,91 @@
+"""The report as Markdown: the same words and tables, pictures by file."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from toolkit.comparison.record import Comparison
+from toolkit.reporting import content
+from toolkit.reporting.style import Figure
+
+__all__ = ["render_markdown"]
+
+
+def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
+    """Markdown text; pictures point to the folder `figures` beside it."""
+    verdict = comparison.verdict
+    parts = [f"# {_plain(verdict.sentence)}"]
+    if comparison.quick:
+        parts.append(f"> **{content.QUICK_NOTE}**")
+    parts += [_plain(comparison.question), f"**{content.verdict_word(comparison)}.** {_plain(content.facts_line(comparison))}"]
+    parts.append("\n".join(f"- {_plain(reason)}" for reason in verdict.reasons))
+    parts += ["## Scores", _scores(comparison), _tests(comparison)]
+    for group, rows in content.check_rows(comparison).items():
+        parts += [f"## {group.capitalize()}", _checks(comparison, rows)]
+    parts += ["## Specification", *_specifications(comparison)]
+    if comparison.findings:
+        lines = [f"- {_plain(f.get('column') or 'data')}: {_plain(f.get('message'))}. {_plain(f.get('advice'))}"
+                 for f in comparison.findings]
+        parts += ["## Findings in the data", "\n".join(lines)]
+    parts.append("## Pictures")
+    parts += [f"### {_plain(f.title)}{f' ({f.side})' if f.side else ''}\n\n![{_plain(f.alt)}](figures/{f.file_name})\n\n"
+              f"{_plain(f.caption)}" for f in figures.values()]
+    parts += ["## Run it again", f"```\n{content.command(comparison)}\n```"]
+    if content.pipeline_yaml(comparison):
+        parts.append(f"```yaml\n{content.pipeline_yaml(comparison)}```")
+    parts.append(_table(["package", "version"], [[k, v] for k, v in comparison.versions.items()]))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _plain(text: object) -> str:
+    """Text without a meaning in Markdown or HTML."""
+    line = " ".join(str(text or "").split())
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", line).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _table(head: list[str], rows: list[list[object]]) -> str:
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in [head, *rows]]
+    lines.insert(1, "|" + " --- |" * len(head))
+    return "\n".join(lines)
+
+
+def _scores(comparison: Comparison) -> str:
+    rows = content.score_rows(comparison)
+    others = list(dict.fromkeys(name for row in rows for name in row.others))
+    head = ["arm", content.metric_label(comparison.metric), "95 % interval", *map(content.metric_label, others), "fit", "predict"]
+    return _table(head, [
+        [row.arm, content.number(row.mean),
+         f"{content.number(row.lower)} to {content.number(row.upper)}" if math.isfinite(row.lower) else "–",
+         *(content.number(row.others.get(name)) for name in others),
+         content.duration(row.fit_seconds), content.duration(row.predict_seconds)]
+        for row in rows
+    ])
+
+
+def _tests(comparison: Comparison) -> str:
+    rows = [content.test_row(test) for test in comparison.tests]
+    return _table(["test", "arms", "null", "statistic", "p", "gain", "95 % interval", "n"], [list(row.values()) for row in rows])
+
+
+def _checks(comparison: Comparison, rows: list[content.CheckRow]) -> str:
+    arms = content.check_arms(comparison)
+    body = []
+    for row in rows:
+        answers = [row.answers.get(arm) for arm in arms]
+        cells = ["–" if a is None else f"{a.verdict} ({content.number(a.effect, 3)} {a.effect_unit}): {a.reason}" for a in answers]
+        body.append([row.name.replace("_", " "), row.null, *cells])
+    return _table(["check", "null hypothesis", *arms], body)
+
+
+def _specifications(comparison: Comparison) -> list[str]:
+    parts = []
+    for one in content.specifications(comparison, 60):
+        parts.append(f"### {_plain(one['arm'])}")
+        if one["formula"]:
+            parts.append(f"```\n{one['formula']}\n```")
+        parts.append("\n".join(f"- {key}: {_plain(value)}" for key, value in one["facts"].items()))
+        parts.append(_table(one["columns"], one["rows"]))
+    return parts

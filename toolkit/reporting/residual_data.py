@@ -1,0 +1,90 @@
+"""The judging rows of the compared arms, ready for the residual panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from toolkit.comparison.record import Comparison
+from toolkit.data.dataset import Dataset
+from toolkit.reporting.content import side_kinds, sides
+from toolkit.reporting.smooth import feature_telling, thin
+
+__all__ = ["Side", "features_shown", "get_sides"]
+
+RANKING_ROWS = 20_000
+FEATURES = 3
+MOST_FEATURES_RANKED = 200
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one arm predicted for the judging rows of one target."""
+
+    arm: str
+    kind: str  # regression or neural: its colour
+    target: str
+    table: pd.DataFrame  # predictions of this arm and target, finite rows only, in the order row, repeat, fold
+    dropped: int  # rows with a missing or infinite value
+
+    @property
+    def observed(self) -> np.ndarray:
+        return self.table["observed"].to_numpy(float)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return self.table["predicted"].to_numpy(float)
+
+    @property
+    def residual(self) -> np.ndarray:
+        """Observed minus predicted, [n]."""
+        return self.observed - self.predicted
+
+
+def get_sides(comparison: Comparison, target: str | None = None) -> list[Side]:
+    """The compared arms that have usable predictions, the one that plays the regression first."""
+    table, kinds = comparison.predictions, side_kinds(comparison)
+    if table.empty:
+        return []
+    target = str(table["target"].iloc[0]) if target is None else target
+    found = []
+    for arm in sides(comparison):
+        part = table[(table["arm"] == arm) & (table["target"] == target)]
+        values = part[["observed", "predicted"]].to_numpy(float)
+        usable = np.isfinite(values).all(axis=1)
+        if usable.sum() >= 2:
+            kept = part[usable].sort_values(["row", "repeat", "fold"], kind="stable")
+            found.append(Side(arm, kinds[arm], target, kept, int((~usable).sum())))
+    return found
+
+
+def feature_values(side: Side, dataset: Dataset, feature: str) -> pd.Series:
+    """Values of one column of the data for every row of the side's table, [n]."""
+    return dataset.frame[feature].iloc[side.table["row"].to_numpy(int)].reset_index(drop=True)
+
+
+def features_shown(found: list[Side], dataset: Dataset | None) -> list[str]:
+    """The features that say most about the residuals of either side."""
+    if dataset is None or not found:
+        return []
+    best: dict[str, float] = {}
+    for side in found:
+        at = thin(len(side.table), RANKING_ROWS)
+        rows, residual = side.table["row"].to_numpy(int)[at], side.residual[at]
+        for feature in dataset.features[:MOST_FEATURES_RANKED]:
+            share = feature_telling(dataset.frame[feature].iloc[rows].reset_index(drop=True), residual)
+            best[feature] = max(best.get(feature, -1.0), share)
+    return sorted(best, key=lambda feature: -best[feature])[:FEATURES]
+
+
+def as_axis(values: pd.Series) -> np.ndarray | None:
+    """Numbers to draw along: numbers as they are, times as nanoseconds; None for levels."""
+    if pd.api.types.is_bool_dtype(values):
+        return None
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(float, na_value=np.nan)
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values.astype("int64").to_numpy(float)
+    return None
