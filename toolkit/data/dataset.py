@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from toolkit.data.kinds import KINDS, TARGET_KINDS, apply_kind, infer_kind, is_text
+from toolkit.data.roles import as_names, check_table, check_weights, clean_target, join_columns, known, parse_time
 from toolkit.errors import InputError, unknown
 
 __all__ = ["KINDS", "TARGET_KINDS", "Dataset"]
-
-KINDS = ("number", "category", "ordinal", "cyclic", "date", "text")
-TARGET_KINDS = ("real", "positive", "count", "binary")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,81 @@ class Dataset:
     levels: tuple[Any, ...] = ()  # labels of a binary target: (zero, one)
     dropped: dict[str, int] = field(default_factory=dict)  # reason -> number of rows left out at load
     card: dict[str, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[dict[str, Any], ...] = ()  # findings made while loading, in the form of `toolkit.data.findings.find`
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        target: str | Sequence[str],
+        *,
+        features: Sequence[str] | None = None,
+        drop: Sequence[str] = (),
+        kinds: Mapping[str, Any] | None = None,
+        time: str | None = None,
+        series: str | Sequence[str] | None = None,
+        groups: str | Sequence[str] | None = None,
+        weights: str | None = None,
+        known_ahead: Sequence[str] = (),
+        past_only: Sequence[str] = (),
+        static: Sequence[str] = (),
+        target_kind: str = "auto",
+        name: str = "data",
+        card: Mapping[str, Any] | None = None,
+    ) -> Dataset:
+        """Check the roles, infer what was not said, and leave out the rows that cannot be used.
+
+        Parameters
+        ----------
+        frame : DataFrame, [n, columns]
+            Not changed.
+        target : str or sequence of str
+            The column, or several numeric columns, to predict.
+        features : sequence of str, optional
+            What the arms see; by default every column without another role.
+        drop : sequence of str
+            Columns that are not features. They stay in the frame and can still name groups or a split.
+        kinds : mapping, optional
+            Column -> one of `KINDS`, or the levels of an ordinal column from low to high; inferred for the others.
+        time : str, optional
+            Dates or step numbers. A feature only when `features` lists it.
+        series, groups : str or sequence of str, optional
+            Columns that tell series, or rows that belong together, apart. Several are joined into a new column.
+        weights : str, optional
+            Numbers >= 0.
+        known_ahead, past_only, static : sequence of str
+            For forecasts: columns known beyond the origin, only up to it, and constant over time.
+        target_kind : {"auto", "real", "positive", "count", "binary"}
+
+        Raises
+        ------
+        InputError
+            One line for each mistake.
+        """
+        table = check_table(frame)
+        targets = as_names(target)
+        _check_names(table, targets, features, drop, known_ahead, past_only, static, kinds or {})
+        for role, column in (("time", time), ("weights", weights)):
+            known(role, as_names(column), table.columns)
+        original = list(table.columns)
+        table, series = join_columns(table, "series", series)
+        table, groups = join_columns(table, "group", groups)
+        if time is not None:
+            table[time] = parse_time(table[time])
+        if weights is not None:
+            check_weights(table[weights])
+        table, target_kind, levels = _targets(table, targets, target_kind)
+        table, dropped = _usable_rows(table, targets, time)
+        not_features = {*targets, *drop, time, series, groups, weights}
+        chosen = [c for c in original if c not in not_features] if features is None else list(as_names(features))
+        chosen = [c for c in chosen if c not in drop]
+        if not chosen and time is None:
+            raise InputError("no column is left to predict from: every column is a target, dropped or has another role")
+        table, kinds, notes = _features(table, chosen, dict(kinds or {}))
+        return cls(
+            table, targets, tuple(chosen), kinds, target_kind, name, time, series, groups, weights,
+            as_names(known_ahead), as_names(past_only), as_names(static), levels, dropped, dict(card or {}), notes,
+        )  # fmt: skip
 
     @property
     def X(self) -> pd.DataFrame:
@@ -70,5 +145,125 @@ class Dataset:
             digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(self.frame[column], index=False)))
         return digest.hexdigest()
 
+    def take(self, rows: Sequence[int] | np.ndarray) -> Dataset:
+        """The dataset of some rows (positions), with the same roles."""
+        return replace(self, frame=self.frame.iloc[np.asarray(rows)].reset_index(drop=True))
+
     def _role_columns(self) -> list[str]:
-        return [c for c in (self.time, self.series, self.groups, self.weights) if c is not None]
+        roles = (self.time, self.series, self.groups, self.weights)
+        return [*(c for c in roles if c is not None), *self.known_ahead, *self.past_only, *self.static]
+
+
+def _check_names(
+    table: pd.DataFrame,
+    targets: tuple[str, ...],
+    features: Any,
+    drop: Any,
+    known_ahead: Any,
+    past_only: Any,
+    static: Any,
+    kinds: Mapping[str, Any],
+) -> None:
+    """Every name stands for a column, and no column plays two parts that exclude each other."""
+    if not targets:
+        raise InputError("name at least one target column")
+    for target in targets:
+        if target not in table.columns:
+            raise unknown("target column", target, table.columns)
+    if len(set(targets)) < len(targets):
+        raise InputError(f"a target is named twice: {', '.join(targets)}")
+    roles = {"features": features, "drop": drop, "known_ahead": known_ahead, "past_only": past_only, "static": static}
+    for role, names in roles.items():
+        known(role, as_names(names), table.columns)
+        both = [name for name in as_names(names) if name in targets]
+        if both:
+            raise InputError(f"column '{both[0]}' is the target and cannot be in {role} too")
+    known("kinds", kinds, table.columns)
+
+
+def _targets(table: pd.DataFrame, targets: tuple[str, ...], kind: str) -> tuple[pd.DataFrame, str, tuple[Any, ...]]:
+    if kind != "auto" and kind not in TARGET_KINDS:
+        raise unknown("target_kind", kind, (*TARGET_KINDS, "auto"))
+    cleaned = [clean_target(table[target], kind, alone=len(targets) == 1) for target in targets]
+    table = table.assign(**{target: column for target, (column, _, _) in zip(targets, cleaned, strict=True)})
+    found = {kind for _, kind, _ in cleaned}
+    common = (
+        found.pop()
+        if len(found) == 1
+        else "positive"
+        if found <= {"positive", "count"} and _all_positive(cleaned)
+        else "real"
+    )
+    return table, common, cleaned[0][2]
+
+
+def _all_positive(cleaned: list[tuple[pd.Series, str, tuple]]) -> bool:
+    return all(column.min() > 0 for column, _, _ in cleaned)
+
+
+def _usable_rows(
+    table: pd.DataFrame, targets: tuple[str, ...], time: str | None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out rows without a finite target or a time, and count them."""
+    keep, dropped = np.ones(len(table), dtype=bool), {}
+    reasons = {}
+    for target in targets:
+        values = table[target].to_numpy(dtype=float)
+        reasons[f"target '{target}' is missing"] = np.isnan(values)
+        reasons[f"target '{target}' is infinite"] = np.isinf(values)
+    if time is not None:
+        reasons[f"time '{time}' is missing"] = table[time].isna().to_numpy()
+    for reason, bad in reasons.items():
+        count = int((bad & keep).sum())
+        if count:
+            dropped[reason] = count
+            keep &= ~bad
+    if not keep.any():
+        raise InputError(f"no row is left: {'; '.join(f'{reason} in {count}' for reason, count in dropped.items())}")
+    for target in targets:
+        if table[target].to_numpy()[keep].min() == table[target].to_numpy()[keep].max():
+            raise InputError(f"target '{target}' is constant in the rows that can be used")
+    return (table if keep.all() else table[keep].reset_index(drop=True)), dropped
+
+
+def _features(
+    table: pd.DataFrame, features: list[str], named: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, str], tuple[dict[str, Any], ...]]:
+    """Kinds of the features; object columns of numbers become numbers, infinite values become missing."""
+    kinds: dict[str, str] = {}
+    notes: list[dict[str, Any]] = []
+    changed: dict[str, pd.Series] = {}
+    for column in features:
+        values = table[column]
+        if is_text(values):
+            values = _plain(values)
+        if column in named:
+            values, kinds[column] = apply_kind(values, named[column])
+        else:
+            kinds[column] = infer_kind(values)
+        if pd.api.types.is_float_dtype(values.dtype):
+            infinite = np.isinf(values.to_numpy(dtype=float, na_value=np.nan))
+            if infinite.any():
+                values = values.mask(infinite)
+                notes.append({
+                    "finding": "infinite_values", "column": column,
+                    "message": f"{int(infinite.sum())} infinite values in '{column}' are treated as missing",
+                    "advice": "mend them in the source if they stand for something else",
+                })  # fmt: skip
+        if values is not table[column]:
+            changed[column] = values
+    return (table.assign(**changed) if changed else table), kinds, tuple(notes)
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Objects that are all numbers (decimals, whole numbers beside missing values) as numbers."""
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return pd.to_numeric(column)
+    if inferred == "mixed":
+        strange = next((v for v in column if isinstance(v, (list, dict, set, tuple, np.ndarray))), None)
+        if strange is not None:
+            raise InputError(
+                f"column '{column.name}' holds {type(strange).__name__} values such as {str(strange)[:40]}; plain values were expected"
+            )
+    return column

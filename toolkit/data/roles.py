@@ -1,0 +1,144 @@
+"""The steps that turn a user's table into a `Dataset`: each takes a frame and a role, checks, and hands a frame back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.data.kinds import check_target_kind, infer_target_kind, is_text
+from toolkit.errors import InputError, unknown
+
+__all__ = ["as_names", "check_table", "check_weights", "clean_target", "join_columns", "known", "parse_time"]
+
+
+def as_names(names: Any) -> tuple[str, ...]:
+    """One name or several as a tuple; None is none."""
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+
+
+def known(role: str, names: Iterable[str], columns: Iterable[str]) -> None:
+    """Raise InputError for the first name that is not a column."""
+    columns = list(columns)
+    for name in names:
+        if name not in columns:
+            raise unknown(f"column in {role}", name, columns)
+
+
+def check_table(frame: Any) -> pd.DataFrame:
+    """A shallow copy with text column names; the user's frame stays as it is."""
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(f"a table was expected (a pandas DataFrame), got {type(frame).__name__}")
+    if frame.columns.nlevels > 1:
+        raise InputError("the table has several header rows; one name for each column was expected")
+    table = frame.copy(deep=False)
+    table.columns = [str(column) for column in table.columns]
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise InputError(f"two columns are called '{twice}'; every column needs a name of its own")
+    if not len(table.columns) or not len(table):
+        raise InputError(f"the table is empty ({len(table)} rows, {len(table.columns)} columns)")
+    return table.reset_index(drop=True)
+
+
+def join_columns(table: pd.DataFrame, role: str, names: Any) -> tuple[pd.DataFrame, str | None]:
+    """The column of a role; several columns are joined into a new one, called like the role."""
+    names = as_names(names)
+    known(role, names, table.columns)
+    if len(names) < 2:
+        return table, (names[0] if names else None)
+    joined = role
+    while joined in table.columns:
+        joined += "_"
+    parts = [table[name].astype(str) for name in names]
+    return table.assign(**{joined: parts[0].str.cat(parts[1:], sep=" / ")}), joined
+
+
+def parse_time(column: pd.Series) -> pd.Series:
+    """Dates and times as datetime64 without a zone (UTC where the source has one); whole numbers stay step numbers."""
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return column
+    expected = "a date or time such as 2024-01-31 13:00 was expected"
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
+    if not (is_text(column) or pd.api.types.is_datetime64_any_dtype(column.dtype)):
+        raise InputError(f"time column '{column.name}' holds {column.dtype} values; {expected}")
+    parsed = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    if parsed.isna().sum() > column.isna().sum():  # not ISO: one other format, read off the first value
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            parsed = pd.to_datetime(column.astype(str).where(column.notna()), errors="coerce", utc=True)
+    wrong = column[parsed.isna() & column.notna()]
+    if len(wrong):
+        raise InputError(
+            f"time column '{column.name}' does not parse: row {wrong.index[0]} holds {wrong.iloc[0]!r}; {expected}"
+        )
+    return parsed.dt.tz_localize(None)
+
+
+def clean_target(column: pd.Series, kind: str, *, alone: bool) -> tuple[pd.Series, str, tuple[Any, ...]]:
+    """A target as floats, [n], missing and infinite values kept, its kind, and the labels of a binary one.
+
+    A target with two levels becomes 0.0 / 1.0 in the order of its sorted labels.
+    """
+    name, present = column.name, column.dropna()
+    if present.empty:
+        raise InputError(f"target '{name}' is missing in every row")
+    numeric = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    if not numeric:
+        numbers = pd.to_numeric(present.astype(str), errors="coerce")
+        levels = sorted(present.unique(), key=str)
+        if numbers.notna().all() and not pd.api.types.is_bool_dtype(column.dtype):
+            column = numbers.astype(float).reindex(column.index)
+        elif len(levels) == 2 and alone:
+            codes = column.map({levels[0]: 0.0, levels[1]: 1.0}).astype(float)
+            if kind not in ("auto", "binary"):
+                raise InputError(
+                    f"target '{name}' is named {kind}, but it holds the labels '{levels[0]}' and '{levels[1]}'"
+                )
+            return codes, "binary", tuple(levels)
+        elif len(levels) == 1:
+            raise InputError(f"target '{name}' is constant: every row holds {levels[0]!r}")
+        else:
+            example = present[numbers.isna()].iloc[0] if numbers.isna().any() else levels[0]
+            raise InputError(
+                f"target '{name}' holds {len(levels)} different texts such as {example!r}; "
+                "numbers or exactly two levels were expected" + ("" if alone else ", and numbers for several targets")
+            )
+    column = column.astype(float)
+    values = column.to_numpy()
+    values = values[np.isfinite(values)]
+    if not len(values):
+        raise InputError(f"target '{name}' is missing or infinite in every row")
+    if values.min() == values.max():
+        raise InputError(f"target '{name}' is constant: every row holds {values[0]:g}")
+    if kind == "auto":
+        kind = infer_target_kind(values)
+    else:
+        check_target_kind(name, values, kind)
+    if kind != "binary":
+        return column, kind, ()
+    if not alone:
+        return column, "real", ()
+    low, high = np.unique(values)
+    shown = tuple(int(value) if float(value).is_integer() else float(value) for value in (low, high))
+    return column.map({low: 0.0, high: 1.0, np.inf: np.inf, -np.inf: -np.inf}), "binary", shown
+
+
+def check_weights(column: pd.Series) -> None:
+    """Weights are finite, not negative and not all zero."""
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        raise InputError(f"weights column '{column.name}' holds {column.dtype} values; numbers were expected")
+    values = column.to_numpy(dtype=float)
+    bad = np.flatnonzero(~np.isfinite(values) | (values < 0))
+    if len(bad):
+        raise InputError(
+            f"weights column '{column.name}': row {bad[0]} holds {values[bad[0]]}; a number >= 0 was expected"
+        )
+    if not values.any():
+        raise InputError(f"weights column '{column.name}' is zero in every row")
