@@ -1,0 +1,178 @@
+"""How a net is trained: the published recipes, and presets that trade time for accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from toolkit.errors import InputError, unknown
+from toolkit.models.neural.networks import RealMLP
+
+if TYPE_CHECKING:
+    import torch
+
+    from toolkit.models.neural.training import Member, Table
+
+__all__ = ["ARCHITECTURES", "PRESETS", "Preset", "Recipe", "build_network", "describe_presets", "recipe_for"]
+
+ARCHITECTURES = ("realmlp", "tabm")
+INNER_FOLDS = 5
+LEAST_EPOCHS = 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that the training of a stack needs to know; the defaults are those of RealMLP-TD for regression.
+
+    Holzmüller, Grinsztajn and Steinwart, arXiv 2407.04491, table A.1.
+    """
+
+    architecture: str = "realmlp"
+    epochs: int = 256
+    batch_size: int = 256
+    learning_rate: float = 0.2
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.95)
+    dropout: float = 0.15
+    width: int = 256
+    depth: int = 3
+    heads: int = 1
+    schedule: bool = True  # learning rate, decay and dropout follow the published curves; False: constant
+    patience: int | None = None  # epochs without a better validation loss after which a member stops
+    clip: float | None = None  # largest Euclidean norm of a member's gradient
+    rows_per_epoch: int | None = None  # of a member; None: as many as the member with the fewest has
+
+    def learning_rate_at(self, t: float) -> float:
+        """Learning rate after the share t of all steps, before the factor of a parameter group."""
+        factor = 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) if self.schedule else 1.0
+        return self.learning_rate * factor
+
+    def flat_cosine_at(self, t: float) -> float:
+        """Factor of weight decay and dropout: 1 in the first half, then a cosine to 0."""
+        return 1.0 if not self.schedule or t < 0.5 else 0.5 * (1 + math.cos(math.pi * (2 * t - 1)))
+
+
+PUBLISHED = {
+    "realmlp": Recipe(),
+    # Gorishniy, Kotelnikov and Babenko, arXiv 2410.24210: defaults of the package `tabm` with embeddings
+    "tabm": Recipe(
+        architecture="tabm",
+        epochs=256,
+        learning_rate=2e-3,
+        weight_decay=3e-4,
+        betas=(0.9, 0.999),
+        dropout=0.1,
+        width=512,
+        depth=2,
+        heads=32,
+        schedule=False,
+        patience=16,
+        clip=1.0,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Members, length and size of a training, and what it costs."""
+
+    members: int
+    epochs: int  # at most
+    row_visits: float  # training rows times epochs that a member may see on a CPU; fixes the epochs of large tables
+    width: int | None  # None: as published
+    architectures: tuple[str, ...]
+    cost: str
+
+    def members_of(self, architecture: str) -> int:
+        """TabM members are ensembles themselves: half as many do."""
+        return self.members if architecture == "realmlp" else -(-self.members // 2)
+
+
+PRESETS = {
+    "quick": Preset(
+        3,
+        64,
+        1.5e5,
+        128,
+        ("realmlp",),
+        "3 RealMLP members of width 128, at most 64 epochs: a first look; seconds on two cores.",
+    ),
+    "standard": Preset(
+        5,
+        256,
+        7.5e5,
+        None,
+        ("realmlp",),
+        "5 RealMLP members of width 256, 256 epochs, fewer from 3,000 rows on so that a member sees 750,000 rows; "
+        "10 s (1,000 rows) to about 1 minute (any larger table) on two cores.",
+    ),
+    "thorough": Preset(
+        10,
+        256,
+        4e6,
+        None,
+        ("realmlp", "tabm"),
+        "10 RealMLP members with up to 256 epochs and 5 TabM members; about 20 times the time of standard on two "
+        "cores, better on a GPU.",
+    ),
+}
+
+
+def describe_presets() -> dict[str, str]:
+    """What each preset does and costs, in words."""
+    return {name: preset.cost for name, preset in PRESETS.items()}
+
+
+def recipe_for(
+    preset: str, architecture: str, rows: int, device: str, overrides: dict[str, float | int | None]
+) -> Recipe:
+    """The recipe of a preset for a table with `rows` training rows per member.
+
+    Parameters
+    ----------
+    preset : {"quick", "standard", "thorough"}
+    architecture : {"realmlp", "tabm"}
+    rows : int
+        Rows that move a member.
+    device : {"cpu", "cuda"}
+        On a GPU the number of epochs does not fall with the rows.
+    overrides : dict
+        Fields of `Recipe` set by the user; None leaves the preset's value.
+    """
+    chosen = get_preset(preset)
+    if architecture not in PUBLISHED:
+        raise unknown("architecture", architecture, PUBLISHED)
+    published = PUBLISHED[architecture]
+    epochs = min(chosen.epochs, published.epochs)
+    if device == "cpu":
+        epochs = min(epochs, max(LEAST_EPOCHS, round(chosen.row_visits / max(rows, 1))))
+    recipe = replace(published, epochs=epochs, width=chosen.width or published.width)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    for name, value in given.items():
+        if not (value >= 0 if name == "dropout" else value > 0):
+            raise InputError(f"{name} must be {'0 or more' if name == 'dropout' else 'positive'}, got {value!r}")
+    if recipe.dropout >= 1 or given.get("dropout", 0) >= 1:
+        raise InputError(f"dropout must be below 1, got {given['dropout']!r}")
+    return replace(recipe, **given)
+
+
+def get_preset(name: str) -> Preset:
+    """The preset called `name`."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def build_network(
+    recipe: Recipe,
+    generators: Sequence[torch.Generator],
+    table: Table,
+    outputs: int,
+    members: Sequence[Member],
+) -> nn.Module:
+    """A fresh stack for a recipe, each member drawn from its own generator."""
+    return RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth)
