@@ -1,0 +1,290 @@
+"""Two arms side by side: the same rows, and for each row its gain on the scale of the metric.
+
+Every test stands on `PairedRows.gain`. For a metric that averages row losses it is the plain loss difference; for one
+that bends the average (RMSE) or is no average at all (R², area under the curve) it is the first-order term of the score
+in the row's loss (delta method), so that its weighted mean is exactly the difference of the scores in the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from toolkit.errors import InputError, unknown
+from toolkit.evaluation.scores import Metric, get_metric
+
+__all__ = ["PairedRows", "gain_of", "pair_rows", "resolve_metric", "score_rows"]
+
+# Metrics of forecasts that divide by the in-sample scale of the series (column `scale`): name -> metric of the ratio.
+SCALED = {"mase": "mae", "rmsse": "rmse"}
+KEYS = ("repeat", "fold", "row", "target", "series", "origin", "horizon")
+IDENTICAL = 1e-9  # predictions closer than this share of the target's spread are the same number up to rounding
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """Everything that the tests need of two arms, sorted by repeat, fold and row."""
+
+    arms: tuple[str, str]
+    metric: Metric
+    metric_name: str
+    observed: np.ndarray = field(repr=False)  # [n]
+    predicted: np.ndarray = field(repr=False)  # [n, 2]
+    gain: np.ndarray = field(repr=False)  # [n], > 0: the second arm is better
+    weight: np.ndarray = field(repr=False)  # [n], sums to 1; every fold and target counts the same
+    repeat: np.ndarray = field(repr=False)  # [n], as in the table
+    fold_label: np.ndarray = field(repr=False)  # [n], as in the table
+    fold: np.ndarray = field(repr=False)  # [n], 0..J-1 over repeats and folds
+    cell: np.ndarray = field(repr=False)  # [n], 0..C-1 over folds and targets
+    row: np.ndarray = field(repr=False)  # [n]
+    target: np.ndarray = field(repr=False)  # [n]
+    frame: pd.DataFrame = field(repr=False)  # series, time, origin, horizon, group of each row
+    repeat_of_fold: np.ndarray = field(repr=False)  # [J]
+    target_of_cell: np.ndarray = field(repr=False)  # [C]
+    cell_scores: np.ndarray = field(repr=False)  # [C, 2]
+    fold_gain: np.ndarray = field(repr=False)  # [J]
+    n_judge: np.ndarray = field(repr=False)  # [J], rows
+    n_train: np.ndarray | None = field(repr=False)  # [J]
+    scale: np.ndarray | None = field(default=None, repr=False)  # [n], by which a scaled metric divided both sides
+    row_level: bool = True  # False: the metric is only known for whole folds
+    left_out: int = 0  # rows that only one of the arms predicted
+
+    @property
+    def scores(self) -> tuple[float, float]:
+        """Average over folds and targets, as in the table of scores."""
+        return float(self.cell_scores[:, 0].mean()), float(self.cell_scores[:, 1].mean())
+
+    @property
+    def estimate(self) -> float:
+        """Gain of the second arm, in units of the metric."""
+        return float(self.fold_gain.mean())
+
+    @property
+    def identical(self) -> bool:
+        """Both arms predict the same numbers up to rounding."""
+        spread = float(np.std(self.observed)) + IDENTICAL * float(np.abs(self.observed).max(initial=0.0))
+        difference = float(np.abs(self.predicted[:, 0] - self.predicted[:, 1]).max(initial=0.0))
+        return difference <= IDENTICAL * max(spread, np.finfo(float).tiny)
+
+
+def resolve_metric(metric: str | Metric) -> tuple[Metric, str, bool]:
+    """The metric, the name to show and whether both sides are divided by the column `scale` first."""
+    if isinstance(metric, Metric):
+        return metric, metric.name, False
+    if metric in SCALED:
+        return get_metric(SCALED[metric]), metric, True
+    return get_metric(metric), metric, False
+
+
+def gain_of(metric: Metric, first: np.ndarray | float, second: np.ndarray | float) -> np.ndarray | float:
+    """Gain of the second over the first: positive where the second is better."""
+    return second - first if metric.greater_is_better else first - second
+
+
+def score_rows(
+    metric: Metric, observed: np.ndarray, predicted: np.ndarray, cell: np.ndarray, cells: int
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Scores of each cell and the share of each row in them.
+
+    Parameters
+    ----------
+    observed, predicted : ndarray, [n]
+    cell : ndarray of int, [n]
+        Fold and target that the row belongs to, 0..cells-1.
+
+    Returns
+    -------
+    scores : ndarray, [cells]
+    rows : ndarray, [n]
+        Pseudo-values: their plain average over a cell is its score, their spread is that of the score (delta method;
+        for the area under the curve the placement values of DeLong et al., Biometrics 44 (1988), 837-845).
+    row_level : bool
+        False where the metric has no such decomposition; then every row carries the score of its cell.
+    """
+    if metric.row_loss is not None:
+        return *_from_losses(metric, metric.row_loss(observed, predicted), cell, cells), True
+    if metric.name == "r2":
+        loss = (observed - predicted) ** 2
+        counts = np.bincount(cell, minlength=cells)
+        centre = np.bincount(cell, observed, cells) / counts
+        variance = np.bincount(cell, (observed - centre[cell]) ** 2, cells) / counts
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rows = 1 - loss / np.where(variance > 0, variance, np.nan)[cell]
+        return np.bincount(cell, rows, cells) / counts, rows, True
+    rows, scores = np.empty(len(observed)), np.empty(cells)
+    order = np.argsort(cell, kind="stable")
+    for number, part in enumerate(np.split(order, np.cumsum(np.bincount(cell, minlength=cells))[:-1])):
+        scores[number] = metric.whole(observed[part], predicted[part])  # type: ignore[misc]
+        rows[part] = _placements(observed[part], predicted[part]) if metric.name == "auc" else scores[number]
+    return scores, rows, metric.name == "auc"
+
+
+def _from_losses(metric: Metric, loss: np.ndarray, cell: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    counts = np.bincount(cell, minlength=cells)
+    mean = np.bincount(cell, loss, cells) / counts
+    scores = np.array([metric.finish(m) for m in mean])
+    step = 1e-6 * np.abs(mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rise = np.array([metric.finish(m + s) - metric.finish(m - s) for m, s in zip(mean, step, strict=True)])
+        slope = np.where(step > 0, rise / (2 * step), 0.0)
+    return scores, scores[cell] + slope[cell] * (loss - mean[cell])
+
+
+def _placements(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Pseudo-values of the area under the curve, [n]: how many of the other class each row is ranked right against."""
+    positive = observed > 0.5
+    n, n_pos, n_neg = len(observed), int(positive.sum()), int((~positive).sum())
+    if n_pos == 0 or n_neg == 0:
+        return np.full(n, np.nan)
+    overall = rankdata(predicted)
+    area = (overall[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)
+    rows = np.empty(n)
+    rows[positive] = (n / n_pos) * ((overall[positive] - rankdata(predicted[positive])) / n_neg - area)
+    rows[~positive] = (n / n_neg) * (1 - (overall[~positive] - rankdata(predicted[~positive])) / n_pos - area)
+    return rows + area
+
+
+def pair_rows(
+    predictions: pd.DataFrame,
+    metric: str | Metric,
+    arms: tuple[str, str],
+    n_train: int | dict[object, int] | None = None,
+) -> PairedRows:
+    """Line two arms of the predictions table up.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        The predictions table.
+    metric : str or Metric
+        `mase` and `rmsse` divide by the column `scale`, the in-sample scale of the series.
+    arms : pair of str
+    n_train : int or dict, optional
+        Training rows of each fold, by fold or (repeat, fold); read from the column `n_train` when left out.
+
+    Raises
+    ------
+    InputError
+        For an arm that is not in the table, repeated keys, no row in common, or forecasts that are not finite.
+    """
+    known = list(pd.unique(predictions["arm"]))
+    for arm in arms:
+        if arm not in known:
+            raise unknown("arm", arm, known)
+    resolved, name, scaled = resolve_metric(metric)
+    first, second = (predictions[predictions["arm"].to_numpy() == arm] for arm in arms)
+    a, b = _common(first, second, arms)
+    left_out = len(first) + len(second) - 2 * len(a)
+    observed = a["observed"].to_numpy(dtype=float)
+    predicted = np.column_stack([a["predicted"].to_numpy(dtype=float), b["predicted"].to_numpy(dtype=float)])
+    _finite(observed, predicted, arms)
+    scale = None
+    if scaled:
+        if "scale" not in a:
+            raise InputError(
+                f"metric '{name}' needs the column 'scale' (in-sample scale of the series) in the predictions"
+            )
+        scale = a["scale"].to_numpy(dtype=float)
+        observed, predicted = observed / scale, predicted / scale[:, None]
+    return _assemble(a, observed, predicted, arms, resolved, name, scale, n_train, left_out)
+
+
+def _assemble(
+    a: pd.DataFrame,
+    observed: np.ndarray,
+    predicted: np.ndarray,
+    arms: tuple[str, str],
+    metric: Metric,
+    name: str,
+    scale: np.ndarray | None,
+    n_train: int | dict[object, int] | None,
+    left_out: int,
+) -> PairedRows:
+    fold, folds = _codes(a, ["repeat", "fold"])
+    cell, cells = _codes(a, ["repeat", "fold", "target"])
+    count = len(cells)
+    scored = [score_rows(metric, observed, predicted[:, k], cell, count) for k in (0, 1)]
+    cell_scores = np.column_stack([scored[0][0], scored[1][0]])
+    if not np.isfinite(cell_scores).all():
+        raise InputError(
+            f"metric '{name}' has no value in {int((~np.isfinite(cell_scores)).any(axis=1).sum())} of {count} folds "
+            "(one class only, or a constant target); use fewer folds or another metric"
+        )
+    fold_of_cell = np.zeros(count, dtype=int)
+    fold_of_cell[cell] = fold
+    targets = np.bincount(fold_of_cell, minlength=len(folds))
+    cell_gain = gain_of(metric, cell_scores[:, 0], cell_scores[:, 1])
+    sizes = np.bincount(cell, minlength=count)
+    return PairedRows(
+        arms=tuple(arms),
+        metric=metric,
+        metric_name=name,
+        observed=observed,
+        predicted=predicted,
+        gain=np.asarray(gain_of(metric, scored[0][1], scored[1][1])),
+        weight=1 / (len(folds) * targets[fold] * sizes[cell]),
+        repeat=a["repeat"].to_numpy(),
+        fold_label=a["fold"].to_numpy(),
+        fold=fold,
+        cell=cell,
+        row=a["row"].to_numpy(),
+        target=a["target"].to_numpy(),
+        frame=a[[c for c in ("series", "time", "origin", "horizon", "group") if c in a]].reset_index(drop=True),
+        repeat_of_fold=folds["repeat"].to_numpy(),
+        target_of_cell=cells["target"].to_numpy(),
+        cell_scores=cell_scores,
+        fold_gain=np.bincount(fold_of_cell, np.asarray(cell_gain), len(folds)) / targets,
+        n_judge=np.bincount(fold, minlength=len(folds)) / targets,
+        n_train=_training_rows(a, folds, n_train),
+        scale=scale,
+        row_level=scored[0][2],
+        left_out=left_out,
+    )
+
+
+def _codes(frame: pd.DataFrame, columns: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Number the distinct combinations in sorted order, and list them."""
+    grouped = frame.groupby(columns, sort=True, dropna=False)
+    return grouped.ngroup().to_numpy(), grouped.size().reset_index()[columns]
+
+
+def _common(first: pd.DataFrame, second: pd.DataFrame, arms: tuple[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows that both arms predicted, in one order."""
+    columns = [c for c in KEYS if c in first]
+    keys = np.zeros(len(first) + len(second), dtype=np.int64)
+    for column in columns:
+        codes, values = pd.factorize(pd.concat([first[column], second[column]], ignore_index=True), sort=True)
+        keys = keys * (len(values) + 1) + (codes + 1)
+        keys = pd.factorize(keys, sort=True)[0]  # keeps the mixed number small
+    left, right = keys[: len(first)], keys[len(first) :]
+    for arm, key in zip(arms, (left, right), strict=True):
+        repeated = len(key) - len(np.unique(key))
+        if repeated:
+            raise InputError(f"arm '{arm}': {repeated} rows are predicted more than once in the same fold")
+    both, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+    if not len(both):
+        raise InputError(f"arms '{arms[0]}' and '{arms[1]}' have no predicted row in common")
+    return first.iloc[at_left], second.iloc[at_right]
+
+
+def _finite(observed: np.ndarray, predicted: np.ndarray, arms: tuple[str, str]) -> None:
+    for name, values in (("observed", observed), (arms[0], predicted[:, 0]), (arms[1], predicted[:, 1])):
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise InputError(
+                f"'{name}': {bad} of {len(values)} values are missing or infinite; expected finite numbers"
+            )
+
+
+def _training_rows(a: pd.DataFrame, folds: pd.DataFrame, given: int | dict[object, int] | None) -> np.ndarray | None:
+    if given is None:
+        if "n_train" not in a or a["n_train"].isna().any():
+            return None
+        return a.groupby(["repeat", "fold"], sort=True)["n_train"].first().to_numpy(dtype=float)
+    if isinstance(given, dict):
+        keys = list(folds.itertuples(index=False, name=None))
+        return np.array([given.get(key, given.get(key[1], np.nan)) for key in keys], dtype=float)
+    return np.full(len(folds), float(given))
