@@ -58,6 +58,7 @@ class SeriesData:
     split: str | None = None
     findings: tuple[dict[str, Any], ...] = ()
     name: str = "data"
+    scale_period: int = 1  # steps of the seasonal naive forecast whose in-sample error scales MASE and RMSSE
 
     @classmethod
     def from_dataset(
@@ -114,14 +115,18 @@ class SeriesData:
         longest = int(frame.groupby(series, sort=False).size().max())
         given = tuple(periods) if periods is not None else None
         found = seasonal_periods(freq, dataset.card, longest, given, findings)
+        card_time = dataset.card.get("time")
+        named = card_time.get("m_used_for_mase") if isinstance(card_time, dict) and periods is None else None
+        scale_period = int(named) if named else (found[0] if found else 1)
         return cls(
             frame, series, dataset.time, tuple(roles["targets"]), tuple(known_ahead), tuple(roles["past_only"]),
             tuple(roles["static"]), freq, found, int(horizon), country, split, tuple(findings), dataset.name,
+            scale_period,
         )  # fmt: skip
 
     @property
     def period(self) -> int:
-        """The first seasonal period, 1 without a season: what MASE and the seasonal naive forecast use."""
+        """The first seasonal period, 1 without a season."""
         return self.periods[0] if self.periods else 1
 
     @property
@@ -132,7 +137,7 @@ class SeriesData:
     @property
     def sha256(self) -> str:
         """Hash of the values on the grid and of their roles."""
-        return replace(self.as_dataset()).sha256
+        return self.as_dataset().sha256
 
     def as_dataset(self) -> Dataset:
         """The gridded rows as a `Dataset`, so that row positions of predictions can be looked up."""

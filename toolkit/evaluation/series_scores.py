@@ -1,0 +1,289 @@
+"""Scores of forecasts: errors relative to a naive forecast, in per cent, of quantiles and of intervals.
+
+Every function here works on the predictions table. Definitions are those of the M4 competition (Makridakis, Spiliotis
+and Assimakopoulos, International Journal of Forecasting 36, 2020, 54-74) unless another source is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from toolkit.errors import InputError, unknown
+
+__all__ = [
+    *("OFFICIAL_NAIVE2", "SERIES_METRICS", "SeriesMetric", "conformal_over_origins", "crps_from_quantiles"),
+    *(
+        "interval_table",
+        "owa",
+        "pinball",
+        "relative",
+        "score_by_horizon",
+        "series_score",
+        "series_score_table",
+        "winkler",
+    ),
+]
+
+# Naive2 in the official evaluation sheet of the M4 competition (Mcompetitions/M4-methods): (sMAPE in %, MASE).
+OFFICIAL_NAIVE2 = {"m4_weekly": (9.161, 2.777), "m4_hourly": (18.383, 2.395)}
+
+
+@dataclass(frozen=True)
+class SeriesMetric:
+    """One way to score forecasts.
+
+    Attributes
+    ----------
+    row_loss : callable
+        Rows of the predictions table -> loss [n], NaN where it is not defined.
+    by_series : bool
+        True when `finish` is applied to each series' mean loss and the results are averaged, as for RMSSE.
+    functional : str
+        What a forecaster should predict to do well: mean or median.
+    """
+
+    name: str
+    label: str
+    row_loss: Callable[[pd.DataFrame], np.ndarray]
+    finish: Callable[[float], float] = float
+    by_series: bool = False
+    functional: str = "median"
+    in_target_units: bool = False
+
+
+def _error(rows: pd.DataFrame) -> np.ndarray:
+    return rows["observed"].to_numpy(dtype=float) - rows["predicted"].to_numpy(dtype=float)
+
+
+def _smape(rows: pd.DataFrame) -> np.ndarray:
+    """200 |y - f| / (|y| + |f|), 0 where both are 0: between 0 and 200 %."""
+    total = np.abs(rows["observed"].to_numpy(dtype=float)) + np.abs(rows["predicted"].to_numpy(dtype=float))
+    return np.divide(200 * np.abs(_error(rows)), total, out=np.zeros(len(rows)), where=total > 0)
+
+
+def _smape_signed(rows: pd.DataFrame) -> np.ndarray:
+    """200 |y - f| / (y + f), the sum without absolute values as in the M3 competition; NaN where not positive."""
+    total = rows["observed"].to_numpy(dtype=float) + rows["predicted"].to_numpy(dtype=float)
+    return np.divide(200 * np.abs(_error(rows)), total, out=np.full(len(rows), np.nan), where=total > 0)
+
+
+def _mape(rows: pd.DataFrame) -> np.ndarray:
+    """100 |y - f| / |y|; NaN where nothing was observed but zero."""
+    size = np.abs(rows["observed"].to_numpy(dtype=float))
+    return np.divide(100 * np.abs(_error(rows)), size, out=np.full(len(rows), np.nan), where=size > 0)
+
+
+SERIES_METRICS: dict[str, SeriesMetric] = {
+    m.name: m
+    for m in (
+        SeriesMetric("mase", "MASE", lambda r: np.abs(_error(r)) / r["scale"].to_numpy(dtype=float)),
+        SeriesMetric(
+            "rmsse",
+            "RMSSE",
+            lambda r: (_error(r) / r["root_scale"].to_numpy(dtype=float)) ** 2,
+            lambda v: float(np.sqrt(v)),
+            by_series=True,
+            functional="mean",
+        ),
+        SeriesMetric("mae", "MAE", lambda r: np.abs(_error(r)), in_target_units=True),
+        SeriesMetric(
+            "rmse",
+            "RMSE",
+            lambda r: _error(r) ** 2,
+            lambda v: float(np.sqrt(v)),
+            functional="mean",
+            in_target_units=True,
+        ),
+        SeriesMetric("mse", "MSE", lambda r: _error(r) ** 2, functional="mean"),
+        SeriesMetric("smape", "sMAPE (M4), %", _smape),
+        SeriesMetric("smape_m3", "sMAPE (M3), %", _smape_signed),
+        SeriesMetric("mape", "MAPE, %", _mape),
+    )
+}
+
+
+def series_score(metric: str | SeriesMetric, rows: pd.DataFrame) -> float:
+    """The score of one arm's rows: the average of row losses, or of each series' finished score.
+
+    Raises
+    ------
+    InputError
+        For an unknown metric, and for one that is defined on no row (MASE of a series that repeats itself).
+    """
+    if isinstance(metric, str):
+        if metric not in SERIES_METRICS:
+            raise unknown("metric", metric, SERIES_METRICS)
+        metric = SERIES_METRICS[metric]
+    loss = metric.row_loss(rows)
+    fine = np.isfinite(loss)
+    if not fine.any():
+        raise InputError(
+            f"{metric.label} is defined on none of {len(rows)} rows: the observed values are zero or the past of the "
+            "series repeats itself; take mae"
+        )
+    if not metric.by_series:
+        return metric.finish(float(loss[fine].mean()))
+    keys = [rows["series"].to_numpy()[fine], rows["target"].to_numpy()[fine]]
+    return float(pd.Series(loss[fine]).groupby(keys).mean().map(metric.finish).mean())
+
+
+def series_score_table(predictions: pd.DataFrame, metrics: tuple[str, ...], confidence: float = 0.95) -> pd.DataFrame:
+    """Scores of every arm, averaged over origins; the columns of `scores.score_table`.
+
+    The standard error is that of the mean over origins, without the factor for overlapping training rows: judged
+    blocks of different origins do not overlap as long as the step is not below the horizon. With a single origin it is
+    that of the mean over series, and NaN with a single series.
+    """
+    rows = []
+    for arm, part in predictions.groupby("arm", sort=False):
+        folds = [fold for _, fold in part.groupby(["repeat", "fold"], sort=True)]
+        for name in metrics:
+            per_fold = [series_score(name, fold) for fold in folds]
+            units = per_fold if len(per_fold) > 1 else _per_series(name, folds[0])
+            n, mean = len(units), float(np.mean(per_fold))
+            se = float(np.std(units, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+            half = float(t.ppf(0.5 + confidence / 2, n - 1)) * se if n > 1 else float("nan")
+            rows.append((arm, name, mean, se, mean - half, mean + half, per_fold))
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "se", "lower", "upper", "per_fold"])
+
+
+def _per_series(name: str, fold: pd.DataFrame) -> list[float]:
+    """Scores of single series where they are defined."""
+    metric, found = SERIES_METRICS[name], []
+    loss = pd.Series(metric.row_loss(fold))
+    means = loss.groupby([fold["series"].to_numpy(), fold["target"].to_numpy()]).mean().dropna()
+    found.extend(metric.finish(value) for value in means)
+    return found
+
+
+def score_by_horizon(predictions: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Scores of every arm at every step ahead, over all origins: arm, horizon, value, n."""
+    rows = [
+        (arm, int(step), series_score(metric, part), len(part))
+        for (arm, step), part in predictions.groupby(["arm", "horizon"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "horizon", "value", "n"])
+
+
+def relative(predictions: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
+    """The same rows in units in which a plain metric gives the scaled one: MASE is the MAE of errors over `scale`.
+
+    Returns
+    -------
+    predictions : DataFrame
+        Observed, predicted and interval limits divided by the scale, rows without one left out.
+    metric : str
+        The plain metric's name; tables for a metric that is not scaled come back unchanged.
+    """
+    plain = {"mase": ("mae", "scale"), "rmsse": ("rmse", "root_scale")}
+    if metric not in plain:
+        return predictions, metric
+    name, column = plain[metric]
+    kept = predictions[predictions[column].notna()].copy()
+    values = ["observed", "predicted", "lower", "upper"]
+    kept[values] = kept[values].div(kept[column], axis=0)
+    return kept, name
+
+
+def owa(smape: float, mase: float, naive2: tuple[float, float]) -> float:
+    """Overall weighted average of M4: mean of sMAPE and MASE, each relative to Naive2's (smape, mase)."""
+    return (smape / naive2[0] + mase / naive2[1]) / 2
+
+
+def pinball(observed: np.ndarray, quantile: np.ndarray, level: float) -> np.ndarray:
+    """Loss of a forecast of the quantile at `level`, [n]: half the absolute error at the median."""
+    error = np.asarray(observed) - np.asarray(quantile)
+    return np.maximum(level * error, (level - 1) * error)
+
+
+def crps_from_quantiles(observed: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Continuous ranked probability score, [n], as twice the pinball loss integrated over the levels.
+
+    Parameters
+    ----------
+    observed : [n]
+    quantiles : [n, q]
+    levels : [q], ascending; the integral is taken by midpoints between levels, the tails by the outermost one.
+    """
+    levels = np.asarray(levels, dtype=float)
+    edges = np.r_[0.0, (levels[1:] + levels[:-1]) / 2, 1.0]
+    losses = np.stack([pinball(observed, quantiles[:, i], level) for i, level in enumerate(levels)], axis=1)
+    return 2 * losses @ np.diff(edges)
+
+
+def winkler(observed: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float) -> np.ndarray:
+    """Interval score, [n]: the width, plus 2 / (1 - coverage) times the distance of what fell outside.
+
+    Winkler, Journal of the American Statistical Association 67 (1972), 187-191.
+    """
+    miss = np.maximum(lower - observed, 0) + np.maximum(observed - upper, 0)
+    return (upper - lower) + 2 / (1 - coverage) * miss
+
+
+def conformal_over_origins(predictions: pd.DataFrame, coverage: float = 0.9, least: int = 20) -> pd.DataFrame:
+    """Intervals from the errors at earlier origins, the same method for every arm.
+
+    At each origin the absolute errors over `scale` that were observed up to it are ranked for each horizon (for all
+    horizons together when there are fewer than `least` of one); their (1 - a)(n + 1)-th smallest is the half-width.
+
+    Returns
+    -------
+    DataFrame
+        The table with `conformal_lower` and `conformal_upper`; NaN at origins with fewer than `least` earlier errors.
+    """
+    out = predictions.assign(conformal_lower=np.nan, conformal_upper=np.nan)
+    unit = predictions["scale"].fillna(1.0).to_numpy(dtype=float)
+    errors = np.abs(_error(predictions)) / unit
+    for _, part in predictions.groupby(["arm", "target"], sort=False):
+        rows = predictions.index.get_indexer(part.index)
+        times, horizons = part["time"].to_numpy(), part["horizon"].to_numpy()
+        for fold, here in part.groupby("fold", sort=True):
+            now = (part["fold"] == fold).to_numpy()
+            earlier = (part["fold"] < fold).to_numpy() & (times <= here["origin"].max())
+            if earlier.sum() < least:
+                continue
+            half = _half_widths(errors[rows[earlier]], horizons[earlier], horizons[now], coverage, least)
+            at = rows[now]
+            predicted = predictions["predicted"].to_numpy(dtype=float)[at]
+            out.iloc[at, out.columns.get_loc("conformal_lower")] = predicted - half * unit[at]
+            out.iloc[at, out.columns.get_loc("conformal_upper")] = predicted + half * unit[at]
+    return out
+
+
+def _half_widths(
+    errors: np.ndarray, horizons: np.ndarray, wanted: np.ndarray, coverage: float, least: int
+) -> np.ndarray:
+    def quantile(sample: np.ndarray) -> float:
+        rank = int(np.ceil(coverage * (len(sample) + 1)))
+        return float(np.sort(sample)[min(rank, len(sample)) - 1])
+
+    together = quantile(errors)
+    found = {h: quantile(errors[horizons == h]) for h in np.unique(wanted) if (horizons == h).sum() >= least}
+    return np.array([found.get(h, together) for h in wanted])
+
+
+def interval_table(predictions: pd.DataFrame, coverage: float = 0.9) -> pd.DataFrame:
+    """Coverage, mean width and Winkler score of the arms' own and of the conformal intervals.
+
+    Returns
+    -------
+    DataFrame
+        arm, intervals ("own" or "conformal"), coverage (share inside), width, winkler, pinball (both limits' mean), n.
+    """
+    rows, tail = [], (1 - coverage) / 2
+    kinds = (("own", "lower", "upper"), ("conformal", "conformal_lower", "conformal_upper"))
+    for arm, part in predictions.groupby("arm", sort=False):
+        for kind, low, high in kinds:
+            if low not in part or not (some := part[part[low].notna()]).shape[0]:
+                continue
+            y, lower, upper = (some[c].to_numpy(dtype=float) for c in ("observed", low, high))
+            both = (pinball(y, lower, tail) + pinball(y, upper, 1 - tail)) / 2
+            inside = float(np.mean((y >= lower) & (y <= upper)))
+            score = float(winkler(y, lower, upper, coverage).mean())
+            rows.append((arm, kind, inside, float((upper - lower).mean()), score, float(both.mean()), len(y)))
+    return pd.DataFrame(rows, columns=["arm", "intervals", "coverage", "width", "winkler", "pinball", "n"])
