@@ -23,10 +23,14 @@ def identical_x_groups(dataset: Dataset) -> np.ndarray:
 
 
 def repeated_x(dataset: Dataset) -> tuple[float, int]:
-    """Share of rows whose features occur in another row too, and how many of these rows sit with a different target."""
+    """Share of rows whose features occur in another row too, and how many of these rows sit with a different target.
+
+    Rows at different times, or of different series, are different cases and do not count.
+    """
     if not dataset.features:
         return 0.0, 0
-    groups = identical_x_groups(dataset)
+    apart = [c for c in (dataset.time, dataset.series) if c is not None and c not in dataset.features]
+    groups = pd.factorize(row_hashes(dataset.frame[[*dataset.features, *apart]]))[0]
     sizes = np.bincount(groups)
     repeated = sizes[groups] > 1
     if not repeated.any():

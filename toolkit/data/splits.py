@@ -168,8 +168,8 @@ def _choose(dataset: Dataset, request: _Request) -> tuple[str, str]:
         return "group", f"rows of the same '{dataset.groups}' belong together"
     if dataset.time is not None:
         return "time", f"the rows are ordered by '{dataset.time}', and a model is used on rows that come later"
-    share, differing = repeated_x(dataset)
-    if share >= REPEATED_SHARE and differing:
+    share, _ = repeated_x(dataset)
+    if share >= REPEATED_SHARE:
         return "group", f"repeated X found in {share:.0%} of rows, so folds keep identical rows together"
     return (
         "kfold",
