@@ -1,0 +1,302 @@
+"""All checks of both sides in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.data.dataset import Dataset
+from toolkit.data.splits import Splits
+from toolkit.diagnostics import assumptions_dependence as dependence
+from toolkit.diagnostics import assumptions_distribution as distribution
+from toolkit.diagnostics import assumptions_family as family
+from toolkit.diagnostics import assumptions_form as form
+from toolkit.diagnostics import assumptions_variance as variance
+from toolkit.diagnostics import calibration, generalization, hull, influence, quantile_residuals, residuals, slices, stability
+from toolkit.diagnostics.catalogue import CATALOGUE
+from toolkit.diagnostics.check import Check
+from toolkit.diagnostics.design import Design, design_checks, design_of
+from toolkit.diagnostics.features import Features, encode
+from toolkit.diagnostics.order import order_checks
+from toolkit.diagnostics.view import ROWS, ArmView, make_view
+
+__all__ = ["run_checks"]
+
+# Asked of the residuals of every arm, in the order of the report
+RESIDUAL_CHECKS: dict[str, Callable[[ArmView], Check]] = {
+    "reset": form.check_reset,
+    "rainbow": form.check_rainbow,
+    "learnability": form.check_learnability,
+    "breusch_pagan": variance.check_breusch_pagan,
+    "white": variance.check_white,
+    "log_variance": variance.check_log_variance,
+    "durbin_watson": dependence.check_durbin_watson,
+    "breusch_godfrey": dependence.check_breusch_godfrey,
+    "cluster_correlation": dependence.check_cluster_correlation,
+    "jarque_bera": distribution.check_jarque_bera,
+    "anderson_darling": distribution.check_anderson_darling,
+    "outliers": influence.check_outliers,
+    "dispersion": family.check_dispersion,
+    "zero_inflation": family.check_zero_inflation,
+    "separation": family.check_separation,
+    "cusum": stability.check_cusum,
+    "sup_f": stability.check_sup_f,
+    "quantile_uniformity": quantile_residuals.check_quantile_uniformity,
+    "quantile_dispersion": quantile_residuals.check_quantile_dispersion,
+    "quantile_outliers": quantile_residuals.check_quantile_outliers,
+    "residuals_by_fitted": residuals.check_residuals_by_fitted,
+    "residuals_by_feature": residuals.check_residuals_by_feature,
+    "worst_slices": slices.check_worst_slices,
+    "ljung_box": dependence.check_ljung_box,
+    "spatial": residuals.check_spatial,
+    "calibration_line": calibration.check_calibration_line,
+    "calibration_bins": calibration.check_calibration_bins,
+}
+
+
+def run_checks(
+    predictions: pd.DataFrame,
+    arms_info: Mapping[str, Mapping[str, Any]],
+    *,
+    dataset: Dataset | Any,
+    metric: str,
+    design: Mapping[str, pd.DataFrame] | None = None,
+    members: pd.DataFrame | None = None,
+    train_scores: pd.DataFrame | Sequence[Mapping[str, Any]] | None = None,
+    coverage: float = 0.9,
+    splits: Splits | None = None,
+    learning_curve: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> tuple[Check, ...]:
+    """Ask every check of every arm in `arms_info`.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        The predictions table, out of fold.
+    arms_info : mapping
+        Arm -> {"kind": baseline | regression | neural | reference, "facts": `fit_info_` per fold, "failures": causes}.
+        The first two regression or neural arms are the two sides.
+    dataset : Dataset
+        Or series data without a feature table: checks over features are then not applicable.
+    metric : str
+        The primary metric; residuals are taken on the scale that it rewards.
+    design : mapping of str to DataFrame, optional
+        Arm -> design matrix of a regression on all rows of the data, one line per row of `dataset.frame`. `attrs` may
+        hold "terms" (column -> term), "family", "scale" (identity, log1p or log) and "penalised" (bool).
+    members : DataFrame, optional
+        Predictions of the members of a net, with `observed`.
+    train_scores : DataFrame or list of dict, optional
+        arm, repeat, fold, metric, value on training rows.
+    coverage : float
+        Nominal coverage of `lower` and `upper`.
+    splits : Splits, optional
+        For the training hull; left out, every row that a fold does not judge counts as trained on.
+    learning_curve : DataFrame, optional
+        arm, n, value.
+
+    Returns
+    -------
+    tuple of Check
+        One per check and arm, those that matter for the model at hand first (`details["first"]`). With several targets
+        the worst answer over targets, the others in `details["per_target"]`.
+    """
+    trained = train_scores if isinstance(train_scores, pd.DataFrame) else pd.DataFrame(list(train_scores or []))
+    tools = _Tools(predictions, dataset, metric, design or {}, coverage, splits, seed)
+    checks: list[Check] = []
+    views: dict[str, dict[str, ArmView]] = {}
+    for arm, info in arms_info.items():
+        table = predictions[predictions["arm"] == arm]
+        if table.empty:
+            checks += _failed(arm, info)
+            continue
+        per_target = []
+        for target in dict.fromkeys(table["target"]):
+            answers, view = tools.ask(arm, info, table[table["target"] == target], target)
+            per_target.append(answers)
+            if view is not None:
+                views.setdefault(arm, {})[target] = view
+        checks += _worst_over_targets(per_target)
+        checks += _joint(arm, list(views.get(arm, {}).values()))
+        checks += _whole(arm, info, table, metric, trained, members, learning_curve)
+    checks += _shared(list(arms_info), views)
+    return order_checks(checks, arms_info, getattr(dataset, "target_kind", "real"))
+
+
+class _Tools:
+    """What all arms share: the encoded features and the rows."""
+
+    def __init__(self, predictions: pd.DataFrame, dataset: Any, metric: str, design: Mapping[str, pd.DataFrame],
+                 coverage: float, splits: Splits | None, seed: int):  # fmt: skip
+        self.dataset, self.metric, self.design = dataset, metric, design
+        self.coverage, self.splits, self.seed = coverage, splits, seed
+        self.features = _all_features(dataset)
+        self._taken: dict[bytes, Features] = {}
+        self._outside: dict[bytes, np.ndarray | None] = {}
+        self.multi_step = "horizon" in predictions and bool((predictions["horizon"].fillna(0) > 1).any())
+
+    def ask(self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str) -> tuple[list[Check], ArmView | None]:
+        """All checks of one arm and one target."""
+        table = table[table["repeat"] == table["repeat"].min()]
+        finite = np.isfinite(table["observed"].to_numpy(float)) & np.isfinite(table["predicted"].to_numpy(float))
+        usable = _usable(arm, finite)
+        names = [*RESIDUAL_CHECKS, "interval_coverage", "slice_coverage", "outside_hull"]
+        names += ["collinearity", "condition_index", "leverage", "cooks_distance", "dffits", "optimism"]
+        if finite.sum() < 10:
+            why = f"only {int(finite.sum())} judging rows with a finite residual"
+            return [usable, *(CATALOGUE[name].not_applicable(arm, why) for name in names)], None
+        table, ordered = _in_order(table[finite])
+        n_all = len(table)
+        table = _thin(table, ordered, self.seed)
+        view = self._view(arm, info, table, target, ordered, n_all)
+        design = design_of(view, self.design.get(arm), self.features is not None)
+        answers = [usable, *design_checks(view, design)]
+        if view.obstacle:
+            asked = [answer.check for answer in answers]
+            answers += [CATALOGUE[name].not_applicable(arm, view.obstacle) for name in names if name not in asked]
+            return answers, view
+        with np.errstate(all="ignore"):
+            answers += [ask(view) for ask in RESIDUAL_CHECKS.values()]
+            answers.append(calibration.check_interval_coverage(view, self.coverage))
+            answers.append(slices.check_slice_coverage(view, self.coverage))
+            answers.append(hull.check_outside_hull(view, self._hull(view)))
+            answers.append(_optimism(view, design))
+        return answers, view
+
+    def _view(self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str, ordered: bool, n_all: int) -> ArmView:
+        rows = table["row"].to_numpy()
+        key = rows.tobytes()
+        if key not in self._taken:
+            empty = np.empty((len(rows), 0))
+            none = Features(empty, (), empty, (), {}, {}, {})
+            self._taken[key] = none if self.features is None else self.features.take(rows)
+        view = make_view(
+            table, self._taken[key], arm=arm, kind=str(info.get("kind", "")), target=target, dataset=self.dataset,
+            metric=self.metric, facts=info.get("facts") or (), ordered=ordered, n_all=n_all, seed=self.seed,
+        )  # fmt: skip
+        view.extra.update(coverage=self.coverage, multi_step=self.multi_step)
+        return view
+
+    def _hull(self, view: ArmView) -> np.ndarray | None:
+        key = view.rows.tobytes() + view.fold.tobytes()
+        if key not in self._outside:
+            self._outside[key] = self._find_outside(view)
+        return self._outside[key]
+
+    def _find_outside(self, view: ArmView) -> np.ndarray | None:
+        all_rows = self.features
+        if all_rows is None or not view.features.fits or all_rows.linear.shape[1] == 0:
+            return None
+        outside = np.zeros(view.n, dtype=bool)
+        first = {} if self.splits is None else {f.fold: f.train for f in reversed(self.splits.folds)}
+        for fold in np.unique(view.fold):
+            mine = view.fold == fold
+            train = first.get(int(fold))
+            if train is None:
+                train = np.setdiff1d(np.arange(all_rows.n), view.rows[mine])
+            if len(train) < 2 * all_rows.linear.shape[1] + 10:
+                return None
+            outside[mine] = hull.outside_hull(all_rows, train, view.rows[mine])
+        return outside
+
+
+def _all_features(dataset: Any) -> Features | None:
+    """Features of every row of the data; None for data without a feature table."""
+    if not getattr(dataset, "features", None) or not hasattr(dataset, "X"):
+        return None
+    return encode(dataset.X, dataset.kinds)
+
+
+def _usable(arm: str, finite: np.ndarray) -> Check:
+    bad = int((~finite).sum())
+    said = f"{bad:,} of {len(finite):,} judging rows have no finite residual" if bad else "every residual is finite"
+    return CATALOGUE["usable_residuals"].answer(arm, said, effect=bad / len(finite))
+
+
+def _in_order(table: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Rows in the order of (series and) time, where there is one; else by position."""
+    if "time" in table and table["time"].notna().all():
+        series = "series" in table and table["series"].nunique(dropna=True) > 1
+        table = table.sort_values(["series", "time", "row"] if series else ["time", "row"], kind="stable")
+        return table, True
+    return table.sort_values("row", kind="stable"), False
+
+
+def _thin(table: pd.DataFrame, ordered: bool, seed: int) -> pd.DataFrame:
+    """At most `ROWS` rows: the latest where they have an order, a random part otherwise."""
+    if len(table) <= ROWS:
+        return table
+    if ordered:
+        return table.iloc[-ROWS:]
+    return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), ROWS, replace=False))]
+
+
+def _optimism(view: ArmView, design: Design) -> Check:
+    if design.columns is None or design.penalised:
+        why = design.why or "coefficients are penalised: see the train-test gap"
+        return hull.check_optimism(view, None, view.observed, view.family, why)
+    one = np.ones((view.n, 1))
+    return hull.check_optimism(view, np.column_stack([one, design.columns]), design.response, design.family)
+
+
+def _failed(arm: str, info: Mapping[str, Any]) -> list[Check]:
+    causes = info.get("failures") or ("it made no predictions",)
+    return [entry.not_applicable(arm, f"the arm failed: {causes[0]}") for entry in CATALOGUE.values()]
+
+
+def _worst_over_targets(per_target: list[list[Check]]) -> list[Check]:
+    """One answer per check: the worst over targets, with the others beside it."""
+    if len(per_target) == 1:
+        return per_target[0]
+    rank = {"poor": 3, "notice": 2, "good": 1, "not applicable": 0}
+    out = []
+    for answers in zip(*per_target, strict=True):
+        worst = max(answers, key=lambda check: (rank[check.verdict], check.effect or 0.0))
+        table = [{"target": c.details["target"], "effect": c.effect, "p_value": c.p_value, "verdict": c.verdict}
+                 for c in answers if c.details and "target" in c.details]  # fmt: skip
+        out.append(replace(worst, details={**(worst.details or {}), "per_target": table}))
+    return out
+
+
+def _joint(arm: str, views: list[ArmView]) -> list[Check]:
+    """Checks over several targets."""
+    targets = tuple(view.target for view in views)
+    same = len(views) > 1 and all(np.array_equal(view.rows, views[0].rows) for view in views)
+    stacked = np.column_stack([view.residual for view in views]) if same else np.empty((0, 1))
+    if len(views) > 1 and not same:
+        why = "the targets have different judging rows"
+        return [CATALOGUE[n].not_applicable(arm, why) for n in ("multivariate_normality", "residual_correlation")]
+    kind = views[0].family if views else "gaussian"
+    return [
+        distribution.check_multivariate_normality(arm, stacked, targets, kind),
+        distribution.check_residual_correlation(arm, stacked, targets, kind),
+    ]
+
+
+def _whole(arm: str, info: Mapping[str, Any], table: pd.DataFrame, metric: str, trained: pd.DataFrame,
+           members: pd.DataFrame | None, learning_curve: pd.DataFrame | None) -> list[Check]:  # fmt: skip
+    """Checks of the arm as a whole, all repeats and targets."""
+    kind, facts = str(info.get("kind", "")), info.get("facts") or ()
+    return [
+        generalization.check_train_test_gap(arm, table, metric, trained),
+        generalization.check_fold_spread(arm, table, metric),
+        generalization.check_seed_spread(arm, members, metric),
+        generalization.check_learning_curve(arm, learning_curve, metric),
+        generalization.check_epochs(arm, kind, facts),
+        generalization.check_restarts(arm, kind, facts),
+    ]
+
+
+def _shared(arms: list[str], views: dict[str, dict[str, ArmView]]) -> list[Check]:
+    """What neither of the first two arms explains; other arms are not asked."""
+    entry = CATALOGUE["shared_residuals"]
+    pair = [views[arm] for arm in arms[:2] if arm in views]
+    out = [entry.not_applicable(arm, "asked of the two compared sides only") for arm in arms[2:] if arm in views]
+    if len(pair) < 2 or any(view.obstacle for side in pair for view in side.values()):
+        return out + [entry.not_applicable(arm, "one of the two sides has no usable residuals") for arm in arms[:2] if arm in views]
+    both = [residuals.check_shared_residuals(pair[0][t], pair[1][t]) for t in pair[0] if t in pair[1]]
+    return out + [check for side in zip(*both, strict=True) for check in _worst_over_targets([[c] for c in side])]
