@@ -182,7 +182,8 @@ def _both(facts: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "Using both is better than either alone: a mix with weight "
-        f"{found['mean_weight']:.2f} on {facts['arms'][1]} reaches {facts['label']} {number(found['score'])}, measured out of fold."
+        f"{found['mean_weight']:.2f} on {facts['arms'][1]} reaches "
+        f"{facts['label']} {number(found['score'])}, measured out of fold."
     ]
 
 
