@@ -1,0 +1,179 @@
+"""What is logged, as plain items: tags, parameters, metrics and the note. Nothing here knows the tracking server."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.comparison.record import ArmResult, Comparison
+from toolkit.reporting.content import margin_value, metric_label, side_kinds
+from toolkit.reporting.contract import plain
+from toolkit.reporting.first_screen import first_screen
+from toolkit.reporting.style import LIGHT
+
+__all__ = ["Items", "arm_items", "comparison_items"]
+
+LONGEST_TAG = 7_900  # MLflow cuts tags and notes at 8,000 characters and parameters at 6,000, without a word
+LONGEST_PARAM = 5_900
+ROLES = {"baseline": "baseline", "reference": "reference", "regression": "baseline", "neural": "challenger"}
+
+
+@dataclass
+class Items:
+    """Everything one run holds apart from its files."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)  # name, value, step
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def add(self, name: str, value: Any, step: int = 0) -> None:
+        """A metric, if there is a finite value."""
+        if value is not None and math.isfinite(value):
+            self.metrics.append((name, float(value), step))
+
+
+def comparison_items(comparison: Comparison) -> Items:
+    """The parent run: verdict, gain with its interval, probabilities, the scores of the pair."""
+    verdict, items = comparison.verdict, Items()
+    items.tags = _cut(
+        {
+            "run.kind": "comparison",
+            "dataset.name": str(comparison.dataset.get("name", "")),
+            "metric": comparison.metric,
+            "verdict": verdict.decision,
+            "verdict.winner": verdict.winner or "none",
+            "verdict.sentence": verdict.sentence,
+            "compared": " against ".join(reversed(verdict.arms)),
+            "quick": str(comparison.quick).lower(),
+            "seed": str(comparison.splits.get("seed", "")),
+            "mlflow.note.content": f"{verdict.sentence}\n\n```\n{first_screen(comparison)}```",
+        },
+        LONGEST_TAG,
+    )
+    items.params = _flat(
+        {
+            "metric": comparison.metric,
+            "margin": comparison.margin,
+            "splits": {k: v for k, v in comparison.splits.items() if k != "reason"},
+            "dataset": {k: v for k, v in comparison.dataset.items() if k != "features"},
+            "arms": ", ".join(comparison.arms),
+        }
+    )
+    for name, value in (("gain", verdict.estimate), ("lower", verdict.lower), ("upper", verdict.upper)):
+        items.add(f"compare/{name}", value)
+    items.add("compare/margin", margin_value(comparison))
+    for name, value in verdict.probabilities.items():
+        items.add(f"compare/p_{name}", value)
+    for arm in comparison.arms.values():
+        items.add(f"score/{arm.name}", _mean(arm, comparison.metric))
+    items.add("cost/seconds", comparison.seconds)
+    for verdict_name in ("poor", "notice"):
+        items.add(f"checks/{verdict_name}", sum(c.verdict == verdict_name for c in comparison.checks_found))
+    return items
+
+
+def arm_items(comparison: Comparison, name: str) -> Items:
+    """A child run: scores, folds as steps, checks, costs, training curves, settings."""
+    arm, items = comparison.arms[name], Items()
+    kind = side_kinds(comparison)[name]
+    role = ROLES.get(kind, "reference") if name in comparison.verdict.arms else "reference"
+    items.tags = _cut(
+        {
+            "run.kind": "model",
+            "model.family": arm.kind,
+            "model.role": role,
+            "dataset.name": str(comparison.dataset.get("name", "")),
+            "metric": comparison.metric,
+            "seed": str(comparison.splits.get("seed", "")),
+            "mlflow.runColor": LIGHT.of(kind),
+            "mlflow.note.content": _note(comparison, arm),
+            **({"failures": "; ".join(arm.failures)} if arm.failures else {}),
+        },
+        LONGEST_TAG,
+    )
+    settings = (comparison.settings.get("arms") or {}).get(name) or {}
+    items.params = _flat({**settings, "formula": arm.formula, "members": arm.members})
+    for metric, value, step in _scores(arm):
+        items.add(metric, value, step)
+    items.add("cost/fit_seconds", arm.fit_seconds)
+    items.add("cost/predict_seconds", arm.predict_seconds)
+    for check in comparison.checks_found:
+        if check.arm == name:
+            items.add(f"diag/{check.check}_p", check.p_value)
+            items.add(f"diag/{check.check}_effect", check.effect)
+    for metric, value, step in _curves(arm):
+        items.add(metric, value, step)
+    checks = [check.to_dict() for check in comparison.checks_found if check.arm == name]
+    if checks:
+        columns = ["group", "check", "verdict", "p_value", "effect", "effect_unit", "threshold", "reason", "null"]
+        items.tables["checks.json"] = pd.DataFrame(checks)[columns]
+    return items
+
+
+def table_json(table: pd.DataFrame) -> str:
+    """A table in the form that the dashboard's table viewer reads."""
+    return json.dumps({"columns": list(table.columns), "data": [plain(row) for row in table.to_numpy(dtype=object)]})
+
+
+def _note(comparison: Comparison, arm: ArmResult) -> str:
+    score = _mean(arm, comparison.metric)
+    lines = [f"{metric_label(comparison.metric)} {score:.4g}" if score is not None else "no score"]
+    if arm.formula:
+        lines.append(f"```\n{arm.formula}\n```")
+    return "\n\n".join(lines + [f"failed: {cause}" for cause in arm.failures])
+
+
+def _mean(arm: ArmResult, metric: str) -> float | None:
+    return arm.scores.get(metric, {}).get("mean")
+
+
+def _scores(arm: ArmResult) -> Iterator[tuple[str, float | None, int]]:
+    for metric, row in arm.scores.items():
+        yield f"test/{metric}", row.get("mean"), 0
+        yield f"test/{metric}_se", row.get("se"), 0
+        for step, value in enumerate(row.get("per_fold", ())):
+            yield f"cv/{metric}", value, step
+        train = [one["train_scores"].get(metric) for one in arm.facts if one.get("train_scores")]
+        train = [value for value in train if value is not None]
+        if train and row.get("mean") is not None:
+            yield f"train/{metric}", float(np.mean(train)), 0
+            yield f"gap/{metric}", float(row["mean"] - np.mean(train)), 0
+
+
+def _curves(arm: ArmResult) -> Iterator[tuple[str, float, int]]:
+    """Mean loss by epoch over members and folds."""
+    rows = [row for facts in arm.facts for row in facts.get("curves") or ()]
+    if not rows:
+        return
+    table = pd.DataFrame(rows)
+    for column, name in (("train_loss", "train/loss"), ("val_loss", "val/loss")):
+        if column in table:
+            for epoch, value in table.groupby("epoch")[column].mean().items():
+                yield name, float(value), int(epoch)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names and short texts; what is not set is left out."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[_name(f"{prefix}{key}")] = str(value)[:LONGEST_PARAM]
+    return found
+
+
+def _name(key: str) -> str:
+    """A key that MLflow takes: letters, digits, _ - . / and spaces."""
+    return "".join(letter if letter.isalnum() or letter in "_-./ " else "_" for letter in key)[:250]
+
+
+def _cut(tags: dict[str, str], most: int) -> dict[str, str]:
+    return {key: value if len(value) <= most else value[: most - 4] + " ..." for key, value in tags.items() if value}
