@@ -143,9 +143,7 @@ def check_breusch_godfrey(view: ArmView) -> Check:
         return entry.not_applicable(view.arm, f"too few rows ({view.n}) for {order} lags")
     statistic, p_value, share = found
     said = f"the last {order} residuals explain {share:.1%} of the residual variance"
-    return entry.answer(
-        view.arm, said, effect=share, statistic=statistic, p_value=p_value, details={"order": order}
-    )
+    return entry.answer(view.arm, said, effect=share, statistic=statistic, p_value=p_value, details={"order": order})
 
 
 def check_ljung_box(view: ArmView) -> Check:
@@ -172,9 +170,8 @@ def check_cluster_correlation(view: ArmView) -> Check:
     if count > view.n - 5:
         return entry.not_applicable(view.arm, "almost every group has one row")
     f, p_value, icc, effect = intraclass_correlation(view.pearson, view.groups)
-    said = f"intra-class correlation {icc:.2f} over {count} groups: plain standard errors are {np.sqrt(effect):.1f} times too small"
-    if effect < 1.05:
-        said = f"intra-class correlation {icc:.2f} over {count} groups: plain standard errors hold"
+    hold = "hold" if effect < 1.05 else f"are {np.sqrt(effect):.1f} times too small"
+    said = f"intra-class correlation {icc:.2f} over {count} groups: plain standard errors {hold}"
     return entry.answer(
         view.arm, said, effect=effect, statistic=f, p_value=p_value, details={"icc": icc, "groups": count}
     )

@@ -118,7 +118,7 @@ def mardia(residuals: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def lm_independence(residuals: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Breusch-Pagan (1980): n times the sum of squared correlations below the diagonal, p-value, correlations [k, k]."""
+    """Breusch-Pagan (1980): n times the sum of squared correlations, p-value, correlations [k, k]."""
     n, k = residuals.shape
     r = np.corrcoef(residuals, rowvar=False)
     statistic = n * float(np.sum(np.tril(r, -1) ** 2))

@@ -32,7 +32,7 @@ def check_dispersion(view: ArmView) -> Check:
     if view.target_kind != "count" or view.family != "poisson":
         return entry.not_applicable(view.arm, "for counts on their own scale only")
     if np.mean(view.predicted <= 1e-6) > 0.01:
-        return entry.not_applicable(view.arm, "predicts zero or less for more than 1 % of the rows: no such Poisson mean")
+        return entry.not_applicable(view.arm, "predicts zero or less for over 1 % of the rows: no such mean")
     mean = np.maximum(view.predicted, 1e-6)
     z, p_value, ratio = dispersion_test(view.observed, mean, view.alpha)
     model = "negative binomial" if view.alpha > 0 else "Poisson"

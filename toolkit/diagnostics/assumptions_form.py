@@ -96,7 +96,9 @@ def check_rainbow(view: ArmView) -> Check:
     return entry.answer(view.arm, said, effect=excess, statistic=statistic, p_value=p_value)
 
 
-def learnability(residual: np.ndarray, features: np.ndarray, seed: int = 0, folds: int = 5) -> tuple[float, float, float]:
+def learnability(
+    residual: np.ndarray, features: np.ndarray, seed: int = 0, folds: int = 5
+) -> tuple[float, float, float]:
     """Does a cross-fitted learner find a signal in the residuals?
 
     Returns

@@ -55,7 +55,9 @@ def fifths_ratio(squared: np.ndarray, fitted: np.ndarray) -> float:
     return high / low if low > 0 else np.inf
 
 
-def log_variance(residual: np.ndarray, columns: np.ndarray, seed: int = 0, folds: int = 5) -> tuple[float, float, float]:
+def log_variance(
+    residual: np.ndarray, columns: np.ndarray, seed: int = 0, folds: int = 5
+) -> tuple[float, float, float]:
     """Share of log e2 that a cross-fitted regression on `columns` predicts.
 
     Returns
@@ -95,7 +97,7 @@ def _variance_check(name: str, view: ArmView, columns: np.ndarray, what: str) ->
         if robust is None:
             return entry.not_applicable(view.arm, f"too few rows ({view.n})")
         statistic, p_value = robust.statistic, robust.p_value
-    said = f"residual variance is {found.ratio:.1f} times larger in the widest fifth than in the narrowest, sorted by {what}"
+    said = f"residual variance is {found.ratio:.1f} times larger in the widest fifth than in the narrowest, by {what}"
     return entry.answer(view.arm, said, effect=found.ratio, statistic=statistic, p_value=p_value)
 
 

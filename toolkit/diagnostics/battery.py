@@ -16,7 +16,16 @@ from toolkit.diagnostics import assumptions_distribution as distribution
 from toolkit.diagnostics import assumptions_family as family
 from toolkit.diagnostics import assumptions_form as form
 from toolkit.diagnostics import assumptions_variance as variance
-from toolkit.diagnostics import calibration, generalization, hull, influence, quantile_residuals, residuals, slices, stability
+from toolkit.diagnostics import (
+    calibration,
+    generalization,
+    hull,
+    influence,
+    quantile_residuals,
+    residuals,
+    slices,
+    stability,
+)
 from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.design import Design, design_checks, design_of
@@ -139,7 +148,9 @@ class _Tools:
         self._outside: dict[bytes, np.ndarray | None] = {}
         self.multi_step = "horizon" in predictions and bool((predictions["horizon"].fillna(0) > 1).any())
 
-    def ask(self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str) -> tuple[list[Check], ArmView | None]:
+    def ask(
+        self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str
+    ) -> tuple[list[Check], ArmView | None]:
         """All checks of one arm and one target."""
         table = table[table["repeat"] == table["repeat"].min()]
         finite = np.isfinite(table["observed"].to_numpy(float)) & np.isfinite(table["predicted"].to_numpy(float))
@@ -167,7 +178,9 @@ class _Tools:
             answers.append(_optimism(view, design))
         return answers, view
 
-    def _view(self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str, ordered: bool, n_all: int) -> ArmView:
+    def _view(
+        self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str, ordered: bool, n_all: int
+    ) -> ArmView:
         rows = table["row"].to_numpy()
         key = rows.tobytes()
         if key not in self._taken:
@@ -296,7 +309,8 @@ def _shared(arms: list[str], views: dict[str, dict[str, ArmView]]) -> list[Check
     entry = CATALOGUE["shared_residuals"]
     pair = [views[arm] for arm in arms[:2] if arm in views]
     out = [entry.not_applicable(arm, "asked of the two compared sides only") for arm in arms[2:] if arm in views]
+    why = "one of the two sides has no usable residuals"
     if len(pair) < 2 or any(view.obstacle for side in pair for view in side.values()):
-        return out + [entry.not_applicable(arm, "one of the two sides has no usable residuals") for arm in arms[:2] if arm in views]
+        return out + [entry.not_applicable(arm, why) for arm in arms[:2] if arm in views]
     both = [residuals.check_shared_residuals(pair[0][t], pair[1][t]) for t in pair[0] if t in pair[1]]
     return out + [check for side in zip(*both, strict=True) for check in _worst_over_targets([[c] for c in side])]

@@ -94,9 +94,7 @@ def check_collinearity(arm: str, columns: np.ndarray, terms: Sequence[str]) -> C
     worst = table.iloc[0]
     factor = "is an exact combination of the others" if worst["scaled"] > 0.01 * LARGEST else f"{worst['scaled']:.1f}"
     said = f"largest factor: {worst['term']} {factor}" + (f" (GVIF with {worst['df']} df)" if worst["df"] > 1 else "")
-    return entry.answer(
-        arm, said, effect=float(worst["scaled"]), details={"table": table.head(30).to_dict("records")}
-    )
+    return entry.answer(arm, said, effect=float(worst["scaled"]), details={"table": table.head(30).to_dict("records")})
 
 
 def check_condition_index(arm: str, columns: np.ndarray, names: Sequence[str]) -> Check:

@@ -63,7 +63,9 @@ def check_train_test_gap(arm: str, table: pd.DataFrame, metric: str, train_score
     elif len(a) >= 3:
         p_value = 1.0 if gap <= 0 else 0.0
     said = f"{METRICS[metric].label} {a.mean():.4g} on training rows, {b.mean():.4g} on judging rows ({gap:+.1%})"
-    return entry.answer(arm, said, effect=max(0.0, gap), p_value=p_value, details={"train": a.tolist(), "judge": b.tolist()})
+    return entry.answer(
+        arm, said, effect=max(0.0, gap), p_value=p_value, details={"train": a.tolist(), "judge": b.tolist()}
+    )
 
 
 def check_fold_spread(arm: str, table: pd.DataFrame, metric: str) -> Check:
@@ -84,7 +86,7 @@ def check_fold_spread(arm: str, table: pd.DataFrame, metric: str) -> Check:
         statistic, p_value = float(test.statistic), float(test.pvalue)
     spread = float(losses.std(ddof=1) / losses.mean())
     worst = values.index[int(np.argmax(losses))]
-    said = f"fold scores have a standard deviation of {spread:.1%} of their mean; worst: repeat {worst[0]}, fold {worst[1]}"
+    said = f"fold scores vary by {spread:.1%} of their mean (sd); worst: repeat {worst[0]}, fold {worst[1]}"
     return entry.answer(
         arm, said, effect=spread, statistic=statistic, p_value=p_value, details={"scores": values.tolist()}
     )
@@ -164,12 +166,11 @@ def _runs(facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
 def check_restarts(arm: str, kind: str, facts: Sequence[Mapping[str, Any]]) -> Check:
     """From `restarts` (per fit: a count, or one count per member) and `members`."""
     entry = CATALOGUE["restarts"]
-    counts = [fact["restarts"] for fact in facts if fact.get("restarts") is not None]
-    if not counts:
+    counted = [(fact["restarts"], fact.get("members")) for fact in facts if fact.get("restarts") is not None]
+    if not counted:
         why = "no members to restart" if kind != "neural" else "the fits kept no count of restarts"
         return entry.not_applicable(arm, why)
-    restarted = sum(int(np.sum(np.asarray(count) > 0)) if np.ndim(count) else int(count) for count in counts)
-    members = sum(len(count) if np.ndim(count) else int(fact.get("members") or 1)
-                  for count, fact in zip(counts, [f for f in facts if f.get("restarts") is not None], strict=True))  # fmt: skip
+    restarted = sum(int(np.sum(np.asarray(count) > 0)) if np.ndim(count) else int(count) for count, _ in counted)
+    members = sum(len(count) if np.ndim(count) else int(known or 1) for count, known in counted)
     said = f"{restarted} of {members} members were started again"
     return entry.answer(arm, said, effect=min(1.0, restarted / max(members, 1)))

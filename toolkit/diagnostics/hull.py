@@ -108,6 +108,4 @@ def check_optimism(view: ArmView, columns: np.ndarray | None, y: np.ndarray, fam
         return entry.not_applicable(view.arm, "a perfect fit on its own rows")
     effect = optimism / apparent * len(rows) / len(y)  # optimism falls with the rows
     said = f"the loss on its own rows is {effect:.1%} too small ({columns.shape[1]} coefficients, {len(y):,} rows)"
-    return entry.answer(
-        view.arm, said, effect=max(0.0, effect), statistic=optimism, details={"standard_error": error}
-    )
+    return entry.answer(view.arm, said, effect=max(0.0, effect), statistic=optimism, details={"standard_error": error})

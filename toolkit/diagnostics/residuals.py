@@ -1,7 +1,8 @@
-"""Residuals of every arm on the same rows: over fitted values and features, in slices, in space, and shared by two arms."""
+"""Residuals of every arm on the same rows: over fitted values and features, in space, and shared by two arms."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +78,9 @@ def smooth(bins: Bins, residual: np.ndarray) -> Smooth | None:
     band = 1.96 * np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", q, covariance, q), 0))
     explained = float(coefficients @ coefficients)
     share = max(0.0, 1 - ((total - explained) / (len(e) - 1 - df)) / (total / (len(e) - 1)))
-    return Smooth(bins.centres, curve, curve - band, curve + band, statistic, float(stats.f.sf(statistic, df, left)), share)
+    return Smooth(
+        bins.centres, curve, curve - band, curve + band, statistic, float(stats.f.sf(statistic, df, left)), share
+    )
 
 
 def _curve(found: Smooth, labels: tuple[str, ...], numeric: bool) -> dict[str, object]:
@@ -117,9 +120,7 @@ def check_residuals_by_feature(view: ArmView) -> Check:
         "feature": order[0],
         "curves": {name: _curve(known[name], bins[name].labels, bins[name].numeric) for name in order[:CURVES]},
     }
-    return entry.answer(
-        view.arm, said, effect=worst.share, statistic=worst.statistic, p_value=p_value, details=details
-    )
+    return entry.answer(view.arm, said, effect=worst.share, statistic=worst.statistic, p_value=p_value, details=details)
 
 
 def morans_i(values: np.ndarray, neighbours: np.ndarray) -> tuple[float, float, float]:
@@ -195,11 +196,11 @@ def check_shared_residuals(one: ArmView, other: ArmView) -> tuple[Check, Check]:
     product = better * (better - worse)
     spread = product.std(ddof=1)
     t = float(product.mean() / (spread / np.sqrt(len(product)))) if spread > 0 else 0.0
-    said = f"the residuals of {one.arm} and {other.arm} correlate with {r:.3f}; an equal mix would move the error by {-fall:+.1%}"
-    return tuple(
-        entry.answer(
-            arm, said, effect=max(0.0, fall), statistic=t, p_value=float(stats.norm.sf(t)), at_most="notice",
-            details={"correlation": r, "mix": fall},
-        )  # fmt: skip
-        for arm in (one.arm, other.arm)
-    )  # type: ignore[return-value]
+    said = (
+        f"residuals of {one.arm} and {other.arm} correlate with {r:.3f}; an equal mix moves the error by {-fall:+.1%}"
+    )
+    answer = partial(
+        entry.answer, found=said, effect=max(0.0, fall), statistic=t, p_value=float(stats.norm.sf(t)), at_most="notice",
+        details={"correlation": r, "mix": fall},
+    )  # fmt: skip
+    return answer(one.arm), answer(other.arm)

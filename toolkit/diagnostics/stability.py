@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,9 @@ def ols_cusum(residual: np.ndarray, columns: int = 1) -> Cusum:
     return Cusum(statistic, float(stats.kstwobign.sf(statistic)), shift, at)
 
 
-def sup_f(y: np.ndarray, columns: np.ndarray, trim: float = TRIM, breaks: int = BREAKS) -> tuple[float, int, float] | None:
+def sup_f(
+    y: np.ndarray, columns: np.ndarray, trim: float = TRIM, breaks: int = BREAKS
+) -> tuple[float, int, float] | None:
     """Largest F statistic (chi-squared scale) over break dates, the last row before that break, adjusted partial R2.
 
     Parameters
@@ -67,9 +70,7 @@ def sup_f(y: np.ndarray, columns: np.ndarray, trim: float = TRIM, breaks: int = 
         return None
     dates = np.unique(np.linspace(first, last, min(breaks, last - first + 1)).round().astype(int))
     edges = np.concatenate([[0], dates, [n]])
-    grams = np.add.reduceat(np.einsum("ni,nj->nij", columns, columns), edges[:-1]) if n * k * k < 5e6 else np.stack(
-        [columns[a:b].T @ columns[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    )  # fmt: skip
+    grams = np.stack([columns[a:b].T @ columns[a:b] for a, b in pairwise(edges)])
     moments = np.add.reduceat(columns * y[:, None], edges[:-1])
     left, left_moment = np.cumsum(grams, axis=0)[:-1], np.cumsum(moments, axis=0)[:-1]
     whole, whole_moment = grams.sum(axis=0), moments.sum(axis=0)
