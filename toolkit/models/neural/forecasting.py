@@ -37,7 +37,6 @@ FORECAST_PRESETS = {
     "standard": ForecastPreset(4, 25, 256, "4 members of width 256, 1,600 steps; one to five minutes on two cores."),
     "thorough": ForecastPreset(8, 60, 384, "8 members of width 384, 3,840 steps; about ten times the time of standard."),
 }
-STEPS = 64  # mini-batches of an epoch: between two looks at the validation windows
 COVERAGE = 0.9
 
 
@@ -136,7 +135,7 @@ class NeuralForecaster(BaseEstimator):
             plan = make_plan(history, self.horizon_, self.metric, loss, self.lookback, device)
             windows = Windows(plan.panel, plan.start.layout, plan.inner, plan.validation)
             linear = plan.start.linear if self.architecture == "linear_skip" else None
-            trained = train_windows(windows, linear, self._seeds(), self._recipe(), loss, device, self.progress)
+            trained = train_windows(windows, linear, self._seeds(), self._recipe(), loss, self.accelerator, self.progress)
             self.network_ = trained.network
             self.layout_, self.encoder_, self.levels_ = plan.start.layout, plan.encoder, loss.levels
             self.errors_ = self._validation_errors(plan)

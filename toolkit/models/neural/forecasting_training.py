@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -15,8 +14,8 @@ from toolkit.models.neural.forecasting_linear import LinearMap
 from toolkit.models.neural.forecasting_losses import ForecastLoss
 from toolkit.models.neural.forecasting_networks import ResidualForecaster, forecast_batches
 from toolkit.models.neural.presets import Recipe
-from toolkit.models.neural.stack import Trained, _curves, _quiet
-from toolkit.models.neural.training import Member, Progress, StackModule, clip_by_member, generators
+from toolkit.models.neural.stack import Trained, train_members
+from toolkit.models.neural.training import Member, Progress, StackModule, generators
 from toolkit.models.neural.windows import Layout, Origins, Panel, gather, in_target_units
 
 __all__ = ["ForecastRecipe", "WindowModule", "Windows", "train_windows"]
@@ -65,54 +64,22 @@ class WindowModule(StackModule):
         loss: ForecastLoss,
         progress: Progress | None = None,
     ) -> None:
-        pl.LightningModule.__init__(self)
-        self.automatic_optimization = False
-        self.network, self.members, self.recipe, self.loss, self.report = network, members, recipe, loss, progress
-        steps = max(1, (recipe.rows_per_epoch or windows.train.count) // recipe.batch_size)
-        self.order = WindowOrder(members, windows.train.count, recipe.batch_size, steps)
-        self.total_steps, self.steps_done = steps * recipe.epochs, 0
-        self.windows = windows
-        self.register_buffer("hold", torch.zeros(len(members), min(1, windows.hold.count)), persistent=False)
-        self.history: list[Tensor] = []  # per epoch: train and validation loss, [2, K]
+        order = WindowOrder(members, windows.train.count, recipe.batch_size, recipe.steps)
+        super().__init__(network, order, members, recipe, judged=windows.hold.count > 0, progress=progress)
+        self.windows, self.loss = windows, loss
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        self.windows = Windows(
-            self.windows.panel.to(self.device), self.windows.layout, self.windows.train.to(self.device), self.windows.hold.to(self.device)
-        )
-        self.best_loss = self.validation_loss() if self.windows.hold.count else self.best_loss
-        self.start_loss = self.best_loss.clone()
+        self.best_loss = self.validation_loss()
         self.best_epoch -= 1
 
-    def batch_losses(self, numbers: Tensor, masks: list[Tensor] | None) -> Tensor:
-        """Loss of every member on its own windows, [K]."""
+    def member_losses(self, numbers: Tensor, masks: list[Tensor] | None) -> Tensor:
         batch = gather(self.windows.panel, self.windows.train, numbers, self.windows.layout)
         normalised = self.network(batch.inputs, batch.identity, masks)
         return self.loss.mean(in_target_units(self.windows.panel, batch, normalised), batch.future, batch.seen)
 
-    def training_step(self, order: Tensor, _: int) -> None:
-        """All mini-batches of one epoch; `order` is [S, K, B]."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        summed = torch.zeros(order.shape[1], device=self.device)
-        for numbers in order:
-            t = self.steps_done / self.total_steps
-            rate, decay = self.recipe.learning_rate_at(t), self.recipe.flat_cosine_at(t)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-                group["weight_decay"] = decay * group["decay"]
-            by_member = self.batch_losses(numbers, self.masks.draw(self.recipe.dropout * decay))
-            optimizer.zero_grad(set_to_none=True)
-            self.manual_backward(by_member.sum())
-            if self.recipe.clip is not None:
-                clip_by_member(self.network.parameters(), self.recipe.clip)
-            optimizer.step()
-            summed += by_member.detach()
-            self.steps_done += 1
-        self.train_loss = summed / len(order)
-
     @torch.no_grad()
     def validation_loss(self) -> Tensor:
-        """Loss of every member on the held-out windows, [K]; zero when there are none."""
         total, counted = torch.zeros(len(self.members), device=self.device), 0.0
         for batch, normalised in forecast_batches(self.network, self.windows.panel, self.windows.hold, self.windows.layout):
             predicted = in_target_units(self.windows.panel, batch, normalised)
@@ -136,7 +103,7 @@ class ForecastRecipe(Recipe):
     dropout: float = 0.1
     clip: float | None = 1.0
     depth: int = 2
-    rows_per_epoch: int | None = 64 * 256
+    steps: int = 64  # mini-batches of an epoch: between two looks at the validation windows
 
     def learning_rate_at(self, t: float) -> float:
         return self.learning_rate * (t / 0.05 if t < 0.05 else 0.5 * (1 + math.cos(math.pi * (t - 0.05) / 0.95)))
@@ -148,48 +115,39 @@ def train_windows(
     seeds: Sequence[int],
     recipe: ForecastRecipe,
     loss: ForecastLoss,
-    device: str,
+    accelerator: str,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train a stack of forecasting nets on windows, from the closed-form map if one is given."""
+    """Train a stack of forecasting nets on windows, from the closed-form map if one is given.
+
+    Without training or validation windows, or with no epochs, the members stay where they start.
+    """
     nothing = np.empty(0, dtype=np.int64)
     members = [Member(seed, nothing, nothing) for seed in seeds]
+
+    def build(members: Sequence[Member], recipe: Recipe) -> WindowModule:
+        return WindowModule(_network(windows, linear, members, recipe, loss), windows, members, recipe, loss, progress)
+
+    if not (recipe.epochs and windows.train.count and windows.hold.count):
+        network = _network(windows, linear, members, recipe, loss).requires_grad_(False).eval()
+        return Trained(network, members, [0] * len(members), [math.nan] * len(members))
+    return train_members(build, members, recipe, accelerator)
+
+
+def _network(
+    windows: Windows, linear: LinearMap | None, members: Sequence[Member], recipe: Recipe, loss: ForecastLoss
+) -> ResidualForecaster:
     panel, layout = windows.panel, windows.layout
-    own = None
-    if linear is not None and linear.own is not None:
-        own = torch.cat([torch.zeros_like(linear.own[:1]), linear.own])
-    network = ResidualForecaster(
+    own = None if linear is None or linear.own is None else linear.own.cpu()
+    return ResidualForecaster(
         generators(members, 0),
         layout.width(panel),
         layout.lookback,
         layout.horizon,
-        len(panel.first) * panel.targets,
-        len(loss.levels),
-        None if linear is None else linear.common.cpu(),
-        None if own is None else own.cpu(),
-        recipe.width,
-        recipe.depth,
+        channels=len(panel.first) * panel.targets,
+        levels=len(loss.levels),
+        linear=None if linear is None else linear.common.cpu(),
+        own=None if own is None else torch.cat([torch.zeros_like(own[:1]), own]),
+        width=recipe.width,
+        depth=recipe.depth,
     )
-    module = WindowModule(network, windows, members, recipe, loss, progress)
-    return fit_module(module, device)
-
-
-def fit_module(module: WindowModule, device: str) -> Trained:
-    with _quiet():
-        trainer = pl.Trainer(
-            accelerator=device, devices=1, max_epochs=module.recipe.epochs, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False,
-        )
-        if module.recipe.epochs and module.windows.train.count and module.windows.hold.count:
-            trainer.fit(module, train_dataloaders=module.order)
-    network = module.network
-    if not module.history:
-        network.cpu().requires_grad_(False).eval()
-        return Trained(network, list(module.members), [0] * len(module.members), [math.nan] * len(module.members))
-    with torch.no_grad():
-        for name, p in network.named_parameters():
-            p.copy_(module.best[name].to(p.device))
-    network.cpu().requires_grad_(False).eval()
-    history = torch.stack(module.history).cpu().numpy()
-    return Trained(network, list(module.members), [int(e) + 1 for e in module.best_epoch.cpu()],
-                   [float(v) for v in module.best_loss.cpu()], _curves(history))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,10 +16,11 @@ from torch import nn
 from toolkit.errors import InputError
 from toolkit.models.neural.losses import Loss
 from toolkit.models.neural.presets import Recipe, build_network
-from toolkit.models.neural.training import Member, Progress, StackModule, Table, generators
+from toolkit.models.neural.training import Member, Progress, StackModule, Table, TableModule, generators
 
-__all__ = ["Trained", "resolve_accelerator", "train_stack"]
+__all__ = ["Trained", "resolve_accelerator", "train_members", "train_stack"]
 
+Build = Callable[[Sequence[Member], Recipe], StackModule]
 RESTARTS = 4  # attempts of a member whose loss is not finite, each with a quarter of the step before it
 
 
@@ -52,30 +53,40 @@ def train_stack(
     InputError
         When a GPU is asked for and there is none, or when no member reaches a finite loss.
     """
-    device = resolve_accelerator(accelerator)
     recipe = replace(recipe, rows_per_epoch=recipe.rows_per_epoch or min(len(m.train) for m in members))
+
+    def build(members: Sequence[Member], recipe: Recipe) -> StackModule:
+        network = build_network(recipe, generators(members, 0), table, loss.outputs(table.target.shape[1]), members)
+        return TableModule(network, table, members, recipe, loss, progress)
+
+    return train_members(build, members, recipe, accelerator, threads)
+
+
+def train_members(
+    build: Build, members: Sequence[Member], recipe: Recipe, accelerator: str = "auto", threads: int | None = None
+) -> Trained:
+    """Train what `build` makes of members and a recipe; a member whose loss is not finite starts again, as above."""
+    device = resolve_accelerator(accelerator)
     with torch_settings(threads, device):
-        trained, failed, recipe = _with_enough_memory(table, members, recipe, loss, device, progress)
+        trained, failed, recipe = _with_enough_memory(build, members, recipe, device)
         rate = recipe.learning_rate
         for attempt in range(RESTARTS):
             if not failed:
                 break
             rate /= 4
             again = [members[k] for k in failed]
-            second, still, _ = _with_enough_memory(
-                table, again, replace(recipe, learning_rate=rate), loss, device, progress
-            )
+            second, still, _ = _with_enough_memory(build, again, replace(recipe, learning_rate=rate), device)
             _take_over(trained, second, failed, rate, attempt + 1)
             failed = [failed[k] for k in still]
     return _without(trained, failed)
 
 
-def _with_enough_memory(table, members, recipe: Recipe, loss, device, progress) -> tuple[Trained, list[int], Recipe]:
+def _with_enough_memory(build: Build, members, recipe: Recipe, device: str) -> tuple[Trained, list[int], Recipe]:
     """Train; halve the mini-batch while memory does not suffice."""
     findings = []
     while True:
         try:
-            trained, failed = _fit(table, members, recipe, loss, device, progress)
+            trained, failed = _fit(build(members, recipe), device)
             trained.findings = findings + trained.findings
             return trained, failed, recipe
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -88,15 +99,14 @@ def _with_enough_memory(table, members, recipe: Recipe, loss, device, progress) 
         findings = [_finding("out_of_memory", message, "Set a smaller batch_size, width or number of members.")]
 
 
-def _fit(table, members, recipe: Recipe, loss, device, progress) -> tuple[Trained, list[int]]:
+def _fit(module: StackModule, device: str) -> tuple[Trained, list[int]]:
     """One run of the trainer over all members; also the positions of members whose loss was not finite."""
-    network = build_network(recipe, generators(members, 0), table, loss.outputs(table.target.shape[1]), members)
-    module = StackModule(network, table, members, recipe, loss, progress)
+    network = module.network
     with _quiet():
         trainer = pl.Trainer(
             accelerator=device,
             devices=1,
-            max_epochs=recipe.epochs,
+            max_epochs=module.recipe.epochs,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -110,7 +120,7 @@ def _fit(table, members, recipe: Recipe, loss, device, progress) -> tuple[Traine
     history = torch.stack(module.history).cpu().numpy()  # [epochs, 2, K]
     trained = Trained(
         network,
-        list(members),
+        list(module.members),
         [int(e) + 1 for e in module.best_epoch.cpu()],
         [float(v) for v in module.best_loss.cpu()],
         _curves(history),

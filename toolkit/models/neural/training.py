@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from toolkit.models.neural.losses import Loss
 from toolkit.models.neural.networks import Columns, DropoutMasks
 from toolkit.models.neural.presets import Recipe
 
-__all__ = ["Member", "StackModule", "Table", "generators"]
+__all__ = ["Member", "StackModule", "Table", "TableModule", "generators"]
 
 Progress = Callable[..., object]
 HOLD_ROWS = 8192  # rows of a member that are judged in one go
@@ -83,12 +83,19 @@ class RowOrder:
 class StackModule(pl.LightningModule):
     """K members, one optimiser, one loss per member.
 
+    What a mini-batch and the held-out part cost is said by `member_losses` and `validation_loss`, over rows of a table
+    (`TableModule`) or windows of series.
+
     Parameters
     ----------
     network : module
-        (inputs [K, B, D], codes [K, B, C], masks) -> outputs [K, H, B, O].
-    table, members, recipe, loss
-        What is learned from, by whom, how, and towards what.
+        With members along the first axis of every parameter, `dropped` and `parameter_groups`.
+    order
+        Yields the numbers of all mini-batches of an epoch, [S, K, B]; knows its `steps` and its `batch`.
+    members, recipe
+        Who learns, and how.
+    judged : bool
+        Whether something is held out; without, the last epoch is kept.
     progress : callable or None
         Called after every epoch with member, epoch, total and seconds_left.
     """
@@ -96,23 +103,18 @@ class StackModule(pl.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        table: Table,
+        order: Iterable[Tensor],
         members: Sequence[Member],
         recipe: Recipe,
-        loss: Loss,
+        judged: bool,
         progress: Progress | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.network, self.members, self.recipe, self.loss, self.report = network, members, recipe, loss, progress
-        self.order = RowOrder(members, recipe.batch_size, recipe.rows_per_epoch)
-        self.total_steps = self.order.steps * recipe.epochs
+        self.network, self.order, self.members, self.recipe = network, order, members, recipe
+        self.judged, self.report = judged, progress
+        self.total_steps = order.steps * recipe.epochs
         self.steps_done = 0
-        for name in ("inputs", "codes", "target", "weight"):
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(getattr(table, name))), persistent=False)
-        hold, held = _padded([m.hold for m in members])
-        self.register_buffer("hold", hold, persistent=False)  # [K, most held-out rows]
-        self.register_buffer("held", held, persistent=False)  # 1 where the row is the member's own, else padding
         self.history: list[Tensor] = []  # per epoch: train and validation loss, [2, K]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -141,9 +143,7 @@ class StackModule(pl.LightningModule):
                 group["lr"] = rate * group["factor"]
                 group["weight_decay"] = decay * group["decay"]
             masks = self.masks.draw(self.recipe.dropout * decay)
-            output = self.network(self.inputs[rows], self.codes[rows], masks)
-            losses = self.loss.rows(output, self.target[rows].unsqueeze(1)).mean(dim=1)  # [K, B], over heads
-            by_member = (losses * self.weight[rows]).mean(dim=1)
+            by_member = self.member_losses(rows, masks)
             optimizer.zero_grad(set_to_none=True)
             self.manual_backward(by_member.sum())
             if self.recipe.clip is not None:
@@ -159,7 +159,7 @@ class StackModule(pl.LightningModule):
         self.failed |= ~torch.isfinite(self.train_loss) | ~torch.isfinite(judged)
         waited = self.current_epoch - self.best_epoch
         running = ~self.failed if self.recipe.patience is None else ~self.failed & (waited <= self.recipe.patience)
-        better = running & (judged < self.best_loss) if self.hold.shape[1] else running
+        better = running & (judged < self.best_loss) if self.judged else running
         for name, p in self.network.named_parameters():
             kept = self.best[name]
             kept.copy_(torch.where(better.view(-1, *[1] * (p.dim() - 1)), p.detach(), kept))
@@ -169,11 +169,63 @@ class StackModule(pl.LightningModule):
             self.trainer.should_stop = True
         self._say()
 
+    def member_losses(self, numbers: Tensor, masks: list[Tensor] | None) -> Tensor:
+        """Loss of every member on its own mini-batch, [K]; `numbers` is [K, B]."""
+        raise NotImplementedError
+
+    def validation_loss(self) -> Tensor:
+        """Loss of every member on what is held out, [K]; zero when nothing is."""
+        raise NotImplementedError
+
+    def _say(self) -> None:
+        if self.report is None:
+            return
+        done, total = self.current_epoch + 1, self.recipe.epochs
+        left = (time.monotonic() - self.started) / done * (total - done)
+        self.report(member=len(self.members), epoch=done, total=total, seconds_left=left)
+
+
+class TableModule(StackModule):
+    """K members over the rows of a table.
+
+    Parameters
+    ----------
+    network : module
+        (inputs [K, B, D], codes [K, B, C], masks) -> outputs [K, H, B, O].
+    table, members, recipe, loss
+        What is learned from, by whom, how, and towards what.
+    progress : callable or None
+        Called after every epoch with member, epoch, total and seconds_left.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        table: Table,
+        members: Sequence[Member],
+        recipe: Recipe,
+        loss: Loss,
+        progress: Progress | None = None,
+    ) -> None:
+        order = RowOrder(members, recipe.batch_size, recipe.rows_per_epoch)
+        hold, held = _padded([m.hold for m in members])
+        super().__init__(network, order, members, recipe, judged=hold.shape[1] > 0, progress=progress)
+        self.loss = loss
+        for name in ("inputs", "codes", "target", "weight"):
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(getattr(table, name))), persistent=False)
+        self.register_buffer("hold", hold, persistent=False)  # [K, most held-out rows]
+        self.register_buffer("held", held, persistent=False)  # 1 where the row is the member's own, else padding
+
+    def member_losses(self, numbers: Tensor, masks: list[Tensor] | None) -> Tensor:
+        output = self.network(self.inputs[numbers], self.codes[numbers], masks)
+        losses = self.loss.rows(output, self.target[numbers].unsqueeze(1)).mean(dim=1)  # [K, B], over heads
+        return (losses * self.weight[numbers]).mean(dim=1)
+
     @torch.no_grad()
     def validation_loss(self) -> Tensor:
         """Loss of every member on its own held-out rows, [K]; zero when there are none."""
         total = torch.zeros(len(self.members), device=self.device)
-        if not self.hold.shape[1]:
+        if not self.judged:
             return total
         counted = torch.zeros_like(total)
         for rows, own in zip(self.hold.split(HOLD_ROWS, 1), self.held.split(HOLD_ROWS, 1), strict=True):
@@ -182,13 +234,6 @@ class StackModule(pl.LightningModule):
             total += (self.loss.judged(response, self.target[rows]) * weight).sum(dim=1)
             counted += weight.sum(dim=1)
         return total / counted
-
-    def _say(self) -> None:
-        if self.report is None:
-            return
-        done, total = self.current_epoch + 1, self.recipe.epochs
-        left = (time.monotonic() - self.started) / done * (total - done)
-        self.report(member=len(self.members), epoch=done, total=total, seconds_left=left)
 
 
 def clip_by_member(parameters: Iterator[Tensor], most: float) -> None:
