@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ def load_dataset(name: str, **overrides: Any) -> Dataset:
     name : str
         See `list_datasets`. A bundled set wins over one of the same name in the folder of TOOLKIT_DATA.
     **overrides
-        Arguments of `Dataset.from_frame`. `drop` and `kinds` add to the card, the others replace what it says; None takes
-        a role away.
+        Arguments of `Dataset.from_frame`. `drop` and `kinds` add to the card, the others replace what it says; None
+        takes a role away.
 
     Raises
     ------
@@ -176,8 +177,6 @@ def _one_row_per(frame: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame,
 
 def _with_notes(data: Dataset, card: Card, roles: Roles, repeats: int) -> Dataset:
     """Say which columns and rows the card leaves out, and why."""
-    from dataclasses import replace
-
     notes = [
         {
             "finding": "left_out_column",

@@ -24,7 +24,8 @@ class Dataset:
     Attributes
     ----------
     frame : DataFrame, [n, columns]
-        Every usable row, in the order of the source, with a fresh RangeIndex: row i of the predictions table is row i here.
+        Every usable row, in the order of the source, with a fresh RangeIndex: row i of the predictions table is
+        row i here.
     targets : tuple of str
         One column, or several numeric ones. A binary target is stored as 0.0 / 1.0; `levels` keeps its labels.
     features : tuple of str
@@ -108,7 +109,7 @@ class Dataset:
             known(role, as_names(column), table.columns)
         original = list(table.columns)
         table, series = join_columns(table, "series", series)
-        table, groups = join_columns(table, "group", groups)
+        table, groups = join_columns(table, "groups", groups)
         if time is not None:
             table[time] = parse_time(table[time])
         if weights is not None:
@@ -264,6 +265,7 @@ def _plain(column: pd.Series) -> pd.Series:
         strange = next((v for v in column if isinstance(v, (list, dict, set, tuple, np.ndarray))), None)
         if strange is not None:
             raise InputError(
-                f"column '{column.name}' holds {type(strange).__name__} values such as {str(strange)[:40]}; plain values were expected"
+                f"column '{column.name}' holds {type(strange).__name__} values such as {str(strange)[:40]}; "
+                "plain values were expected"
             )
     return column

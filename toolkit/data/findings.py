@@ -36,8 +36,8 @@ def find(dataset: Dataset) -> list[Finding]:
     Returns
     -------
     list of dict
-        `finding` (its name), `column` (or None), `message` (what is there, with numbers), `advice` (what to do). In order:
-        left_out_column, infinite_values, missing_target, constant_column, identifier_column, date_column,
+        `finding` (its name), `column` (or None), `message` (what is there, with numbers), `advice` (what to do).
+        In order: left_out_column, infinite_values, missing_target, constant_column, identifier_column, date_column,
         determines_target, duplicated_rows, repeated_x, time_gaps, time_repeats, mixed_types, level_seen_once,
         more_columns_than_rows.
     """
@@ -84,11 +84,11 @@ def _identifiers(dataset: Dataset) -> Iterator[Finding]:
         if dataset.kinds[column] == "date":
             yield _finding(
                 "date_column", column, f"'{column}' is a date",
-                "name it as data.time, or drop it: with random folds a date lets a model look up its neighbours in time",
+                "name it as data.time, or drop it: in random folds a date lets a model look up its neighbours in time",
             )  # fmt: skip
         elif _identifies(values):
             yield _finding(
-                "identifier_column", column, f"'{column}' tells nearly every row apart and looks like a row number or a name",
+                "identifier_column", column, f"'{column}' tells nearly every row apart: a row number or a name",
                 f"drop it (data.drop: [{column}]) unless its order means something",
             )  # fmt: skip
 
@@ -144,7 +144,7 @@ def _repeated_x(dataset: Dataset) -> Iterator[Finding]:
         shown = f"{share:.0%}" if share >= 0.01 else f"{share:.2%}"
         yield _finding(
             "repeated_x", None,
-            f"repeated X found in {shown} of rows: the same features stand with different targets in {differing:,} rows",
+            f"repeated X found in {shown} of rows: equal features stand with different targets in {differing:,} rows",
             "split by identical X, so that no fold judges rows it was trained on "
             "(splits: {scheme: group, group: identical_rows})",
         )  # fmt: skip

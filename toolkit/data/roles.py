@@ -1,4 +1,4 @@
-"""The steps that turn a user's table into a `Dataset`: each takes a frame and a role, checks, and hands a frame back."""
+"""The steps that turn a user's table into a `Dataset`: each checks one role and hands the column back."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def check_table(frame: Any) -> pd.DataFrame:
 
 
 def join_columns(table: pd.DataFrame, role: str, names: Any) -> tuple[pd.DataFrame, str | None]:
-    """The column of a role; several columns are joined into a new one, called like the role."""
+    """The column of a role; several columns are joined into a new one, called `first..last` after them."""
     names = as_names(names)
     known(role, names, table.columns)
     if len(names) < 2:
         return table, (names[0] if names else None)
-    joined = role
+    joined = f"{names[0]}..{names[-1]}"
     while joined in table.columns:
         joined += "_"
     parts = [table[name].astype(str) for name in names]

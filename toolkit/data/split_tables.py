@@ -55,7 +55,8 @@ def _from_file(dataset: Dataset, path: Path) -> list[np.ndarray]:
     frame = read_table(path)
     if not {"split", "test_row"} <= set(frame.columns):
         raise InputError(
-            f"{path.name}: a split table needs the columns split and test_row, got {', '.join(map(str, frame.columns[:6]))}"
+            f"{path.name}: a split table needs the columns split and test_row, "
+            f"got {', '.join(map(str, frame.columns[:6]))}"
         )
     if dataset.dropped:
         why, count = next(iter(dataset.dropped.items()))
