@@ -63,6 +63,11 @@ class PairedRows:
         return float(self.fold_gain.mean())
 
     @property
+    def rows(self) -> int:
+        """Distinct rows of the data set."""
+        return len(pd.unique(self.row))
+
+    @property
     def identical(self) -> bool:
         """Both arms predict the same numbers up to rounding."""
         spread = float(np.std(self.observed)) + IDENTICAL * float(np.abs(self.observed).max(initial=0.0))
@@ -175,9 +180,12 @@ def pair_rows(
         if arm not in known:
             raise unknown("arm", arm, known)
     resolved, name, scaled = resolve_metric(metric)
-    first, second = (predictions[predictions["arm"].to_numpy() == arm] for arm in arms)
-    a, b = _common(first, second, arms)
-    left_out = len(first) + len(second) - 2 * len(a)
+    used = [c for c in (*KEYS, "time", "group", "observed", "predicted", "n_train", "scale") if c in predictions]
+    named = predictions["arm"].to_numpy()
+    sides = [np.flatnonzero(named == arm) for arm in arms]
+    at_first, at_second = _common(predictions, sides, arms)
+    left_out = len(sides[0]) + len(sides[1]) - 2 * len(at_first)
+    a, b = predictions[used].iloc[at_first], predictions[["predicted"]].iloc[at_second]
     observed = a["observed"].to_numpy(dtype=float)
     predicted = np.column_stack([a["predicted"].to_numpy(dtype=float), b["predicted"].to_numpy(dtype=float)])
     _finite(observed, predicted, arms)
@@ -247,27 +255,51 @@ def _assemble(
 
 def _codes(frame: pd.DataFrame, columns: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
     """Number the distinct combinations in sorted order, and list them."""
-    grouped = frame.groupby(columns, sort=True, dropna=False)
-    return grouped.ngroup().to_numpy(), grouped.size().reset_index()[columns]
+    codes, values = pd.factorize(_key(frame, columns), sort=True)
+    first = np.empty(len(values), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return codes, frame[columns].iloc[first].reset_index(drop=True)
 
 
-def _common(first: pd.DataFrame, second: pd.DataFrame, arms: tuple[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows that both arms predicted, in one order."""
-    columns = [c for c in KEYS if c in first]
-    keys = np.zeros(len(first) + len(second), dtype=np.int64)
+def _key(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """One integer per row that sorts like the columns, [n]."""
+    key, span = np.zeros(len(frame), dtype=np.int64), 1
     for column in columns:
-        codes, values = pd.factorize(pd.concat([first[column], second[column]], ignore_index=True), sort=True)
-        keys = keys * (len(values) + 1) + (codes + 1)
-        keys = pd.factorize(keys, sort=True)[0]  # keeps the mixed number small
-    left, right = keys[: len(first)], keys[len(first) :]
+        values = frame[column]
+        if pd.api.types.is_integer_dtype(values) and not values.isna().any():
+            codes = values.to_numpy(dtype=np.int64)
+            codes = codes - codes.min(initial=0)
+        else:
+            codes = pd.factorize(values, sort=True)[0] + 1
+        size = int(codes.max(initial=0)) + 1
+        if span * size > 2**62:  # the mixed number would overflow: close its gaps first
+            key = pd.factorize(key, sort=True)[0].astype(np.int64)
+            span = int(key.max(initial=0)) + 1
+        key, span = key * size + codes, span * size
+    return key
+
+
+def _common(
+    predictions: pd.DataFrame, sides: list[np.ndarray], arms: tuple[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in the table of the rows that both arms predicted, in one order: [n], [n]."""
+    columns = [c for c in KEYS if c in predictions and not predictions[c].isna().all()]
+    keys = _key(predictions, columns)
+    left, right = keys[sides[0]], keys[sides[1]]
+    orders = []
     for arm, key in zip(arms, (left, right), strict=True):
-        repeated = len(key) - len(np.unique(key))
+        order = np.arange(len(key)) if (np.diff(key) > 0).all() else np.argsort(key, kind="stable")
+        repeated = int((np.diff(key[order]) == 0).sum())
         if repeated:
             raise InputError(f"arm '{arm}': {repeated} rows are predicted more than once in the same fold")
-    both, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
-    if not len(both):
-        raise InputError(f"arms '{arms[0]}' and '{arms[1]}' have no predicted row in common")
-    return first.iloc[at_left], second.iloc[at_right]
+        orders.append(order)
+    left, right = left[orders[0]], right[orders[1]]
+    if not np.array_equal(left, right):
+        _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+        if not len(at_left):
+            raise InputError(f"arms '{arms[0]}' and '{arms[1]}' have no predicted row in common")
+        orders = [orders[0][at_left], orders[1][at_right]]
+    return sides[0][orders[0]], sides[1][orders[1]]
 
 
 def _finite(observed: np.ndarray, predicted: np.ndarray, arms: tuple[str, str]) -> None:

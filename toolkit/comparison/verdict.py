@@ -223,10 +223,10 @@ def _details(
         "se": default.se,
         "reason": reason,
         "identical": paired.identical,
-        "rows": len(np.unique(paired.row)),
+        "rows": paired.rows,
         "left_out": paired.left_out,
         "detectable_gain": minimal_detectable_gain(default, width),
-        "units_needed": units_needed(default, width, len(np.unique(paired.row))) if default.se > 0 else None,
+        "units_needed": units_needed(default, width, paired.rows) if default.se > 0 else None,
         "targets": _by_target(paired, reference),
         "notes": list(design.notes),
     }
