@@ -1,0 +1,149 @@
+"""Columns that a term makes: a term is the product of the bases of one or more variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+
+from toolkit.specification.basis import BEND, FINE, Marginal
+
+__all__ = ["Design", "Term", "main_terms", "product_term"]
+
+FREE = -1  # group of columns without penalty
+CELL_ROWS = 3  # cells of two factors with fewer rows make no column
+CHUNK = 8_192  # rows that are turned into columns at a time
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a specification.
+
+    Attributes
+    ----------
+    name : str
+        "age", "age:bmi", "smoker:bmi".
+    kind : {"linear", "smooth", "cyclic", "factor", "surface", "spline by level", "cells"}
+    marginals : tuple of Marginal
+    widths : tuple of int
+        Columns used of each marginal.
+    keep : ndarray of int or None
+        Columns of the full product that carry enough rows.
+    groups : ndarray of int, [k]
+        Penalty group of each column, counted from 0 within the term; `FREE` for none.
+    """
+
+    name: str
+    kind: str
+    marginals: tuple[Marginal, ...] = field(repr=False)
+    widths: tuple[int, ...]
+    groups: np.ndarray = field(repr=False)
+    keep: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def width(self) -> int:
+        return len(self.groups)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(m.variable.name for m in self.marginals)
+
+    def columns(self, data: dict[str, np.ndarray]) -> np.ndarray:
+        """Design columns, [n, k]."""
+        inside = len(self.marginals) > 1
+        parts = [
+            m.columns(data[m.variable.name], width, inside) for m, width in zip(self.marginals, self.widths, strict=True)
+        ]
+        full = reduce(row_products, parts)
+        return full if self.keep is None else full[:, self.keep]
+
+
+def row_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Row-wise Kronecker product, [n, a * b]."""
+    return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+
+
+def main_terms(marginal: Marginal) -> list[Term]:
+    """The main effect of one variable: a free line and penalised bends, or penalised levels."""
+    variable = marginal.variable
+    if variable.kind == "factor":
+        return [Term(variable.name, "factor", (marginal,), (marginal.width,), np.zeros(marginal.width, int))]
+    if variable.kind == "cyclic":
+        return [Term(variable.name, "cyclic", (marginal,), (marginal.width,), marginal.part - BEND)]
+    line = Term(variable.name, "linear", (marginal,), (1,), np.array([FREE]))
+    if marginal.width == 1:
+        return [line]
+    keep = np.arange(1, marginal.width)
+    return [line, Term(variable.name, "smooth", (marginal,), (marginal.width,), marginal.part[1:] - BEND, keep)]
+
+
+def product_term(marginals: tuple[Marginal, ...], widths: tuple[int, ...], data: dict[str, np.ndarray]) -> Term | None:
+    """An interaction: columns are products, grouped by what their factors are (line, bend, levels).
+
+    None when no cell carries enough rows.
+    """
+    marginals = tuple(marginals)
+    parts = [m.part[:width] for m, width in zip(marginals, widths, strict=True)]
+    codes = reduce(lambda a, b: (a[:, None] * 4 + np.where(b == FINE, BEND, b)[None, :]).ravel(), parts)
+    kinds = [m.variable.kind == "factor" for m in marginals]
+    keep = None
+    if all(kinds):
+        counts = reduce(
+            row_products, [m.columns(data[m.variable.name], w) for m, w in zip(marginals, widths, strict=True)]
+        ).sum(axis=0)
+        keep = np.flatnonzero(counts >= CELL_ROWS)
+        if len(keep) < 2:
+            return None
+        codes = codes[keep]
+    _, groups = np.unique(codes, return_inverse=True)
+    kind = "cells" if all(kinds) else "spline by level" if any(kinds) else "surface"
+    name = ":".join(m.variable.name for m in marginals)
+    return Term(name, kind, marginals, tuple(widths), groups, keep)
+
+
+@dataclass(frozen=True)
+class Design:
+    """All terms side by side behind a constant; knows the penalty group of every column.
+
+    Attributes
+    ----------
+    terms : tuple of Term
+    groups : ndarray of int, [P]
+        Penalty group over all terms; `FREE` for the constant and the lines.
+    owner : ndarray of int, [P]
+        Position of the term each column belongs to; -1 for the constant.
+    """
+
+    terms: tuple[Term, ...]
+    groups: np.ndarray = field(repr=False)
+    owner: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(cls, terms: list[Term] | tuple[Term, ...]) -> Design:
+        groups, owner, used = [np.array([FREE])], [np.array([-1])], 0
+        for position, term in enumerate(terms):
+            groups.append(np.where(term.groups == FREE, FREE, term.groups + used))
+            owner.append(np.full(term.width, position))
+            used += int(term.groups.max()) + 1
+        return cls(tuple(terms), np.concatenate(groups), np.concatenate(owner))
+
+    @property
+    def width(self) -> int:
+        return len(self.groups)
+
+    def columns(self, data: dict[str, np.ndarray]) -> np.ndarray:
+        """Design matrix, [n, P], first column ones."""
+        n = len(next(iter(data.values()))) if data else 0
+        return np.hstack([np.ones((n, 1)), *(term.columns(data) for term in self.terms)])
+
+    def chunks(self, data: dict[str, np.ndarray], n: int):
+        """(slice, design matrix of those rows), a few thousand rows at a time."""
+        for start in range(0, n, CHUNK):
+            rows = slice(start, min(start + CHUNK, n))
+            part = {name: values[rows] for name, values in data.items()}
+            yield rows, (self.columns(part) if part else np.ones((rows.stop - rows.start, 1)))
+
+    def positions(self, chosen: list[int]) -> np.ndarray:
+        """Columns of the constant and of the chosen terms."""
+        return np.flatnonzero(np.isin(self.owner, [-1, *chosen]))
