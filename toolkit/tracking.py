@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -37,15 +38,36 @@ from toolkit.reporting.outputs import write_outputs
 from toolkit.tracking_items import Items, arm_items, comparison_items, table_json
 from toolkit.tracking_model import COVERAGE, FittedArm, requirements, save_arm
 
-__all__ = ["DEFAULT_URI", "autolog_off", "check_server", "list_runs", "load_logged_model", "log_comparison", "read_run",
-           "serve_ui"]
+__all__ = [
+    "DEFAULT_URI",
+    "autolog_off",
+    "check_server",
+    "list_runs",
+    "load_logged_model",
+    "log_comparison",
+    "read_run",
+    "serve_ui",
+]
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 FOLDER = "comparison"  # artifacts of the parent run
 BATCH = {"metrics": 1_000, "params": 100, "tags": 100}  # limits of one call
-FILES = ("report.html", "report.md", "comparison.json", "details.json", "checks.csv", "scores.csv", "predictions.parquet",
-         "members.parquet", "figures")
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+FILES = (
+    "report.html",
+    "report.md",
+    "comparison.json",
+    "details.json",
+    "checks.csv",
+    "scores.csv",
+    "predictions.parquet",
+    "members.parquet",
+    "figures",
+)
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 def check_server(uri: str) -> None:
@@ -99,8 +121,12 @@ def log_comparison(
         client = _client(uri)
         home = _experiment(client, experiment or comparison.name)
         parent = client.create_run(home.experiment_id, run_name=comparison.name, tags={"run.kind": "comparison"})
-        found = {"tracking_uri": uri, "experiment_id": home.experiment_id, "run_id": parent.info.run_id,
-                 "link": tracking_server.link(uri, home.experiment_id, _view())}
+        found = {
+            "tracking_uri": uri,
+            "experiment_id": home.experiment_id,
+            "run_id": parent.info.run_id,
+            "link": tracking_server.link(uri, home.experiment_id, _view()),
+        }
         with _ending(client, parent.info.run_id):
             inputs = _inputs(comparison, dataset)
             versions = {}
@@ -116,7 +142,13 @@ def log_comparison(
 
 
 def _log_arm(
-    client: MlflowClient, comparison: Comparison, arm: str, parent: Any, model: Any, dataset: Dataset | None, inputs: list
+    client: MlflowClient,
+    comparison: Comparison,
+    arm: str,
+    parent: Any,
+    model: Any,
+    dataset: Dataset | None,
+    inputs: list,
 ) -> tuple[str, str] | None:
     """One child run; returns (child run id, model id) where a model was logged."""
     items = arm_items(comparison, arm)
@@ -127,7 +159,9 @@ def _log_arm(
     with _ending(client, run.info.run_id, "FAILED" if failed else "FINISHED"):
         picture = residual_png(comparison, arm, dataset)
         if items.tables:
-            items.tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in items.tables])
+            items.tags["mlflow.loggedArtifacts"] = json.dumps(
+                [{"path": name, "type": "table"} for name in items.tables]
+            )
         _send(client, run.info.run_id, items)
         with tempfile.TemporaryDirectory() as folder:
             for name, table in items.tables.items():
@@ -152,8 +186,10 @@ def _send(client: MlflowClient, run_id: str, items: Items) -> None:
         batch = {"params": params[: BATCH["params"]], "tags": tags[: BATCH["tags"]]}
         batch["metrics"] = metrics[: BATCH["metrics"] - len(batch["params"]) - len(batch["tags"])]
         client.log_batch(run_id, **batch, synchronous=True)
-        params, tags, metrics = (rest[len(sent):] for rest, sent in
-                                 ((params, batch["params"]), (tags, batch["tags"]), (metrics, batch["metrics"])))
+        params, tags, metrics = (
+            rest[len(sent) :]
+            for rest, sent in ((params, batch["params"]), (tags, batch["tags"]), (metrics, batch["metrics"]))
+        )
 
 
 def _log_files(
@@ -172,7 +208,9 @@ def _log_files(
                     shutil.copytree(source, place / name)
                 elif source.exists():
                     shutil.copy2(source, place / name)
-        document = to_contract(comparison) | {"mlflow": {key: found[key] for key in ("tracking_uri", "experiment_id", "run_id")}}
+        document = to_contract(comparison) | {
+            "mlflow": {key: found[key] for key in ("tracking_uri", "experiment_id", "run_id")}
+        }
         (place / "comparison.json").write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
         client.log_artifacts(found["run_id"], stage)
 
@@ -193,8 +231,11 @@ def _log_model(client: MlflowClient, run: Any, arm: str, estimator: Any, dataset
         file = Path(folder) / "arm.pkl"
         save_arm(fitted, file)
         mlflow.pyfunc.save_model(
-            str(Path(folder) / "model"), loader_module="toolkit.tracking_model", data_path=str(file),
-            signature=signature, pip_requirements=requirements(file),
+            str(Path(folder) / "model"),
+            loader_module="toolkit.tracking_model",
+            data_path=str(file),
+            signature=signature,
+            pip_requirements=requirements(file),
             mlflow_model=mlflow.models.Model(model_id=model.model_id, run_id=run.info.run_id),
         )
         client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
@@ -227,7 +268,12 @@ def _register(client: MlflowClient, comparison: Comparison, logged: Mapping[str,
     for arm in pair:
         run_id, model_id = logged[arm]
         version = client.create_model_version(
-            name, f"models:/{model_id}", run_id=run_id, model_id=model_id, tags={"arm": arm}, description=comparison.verdict.sentence
+            name,
+            f"models:/{model_id}",
+            run_id=run_id,
+            model_id=model_id,
+            tags={"arm": arm},
+            description=comparison.verdict.sentence,
         )
         client.set_registered_model_alias(name, "champion" if arm == winner else "challenger", version.version)
 
@@ -236,7 +282,9 @@ def _save_views(client: MlflowClient, home: Any, comparison: Comparison) -> None
     if _view() is None:
         return
     asked = dict.fromkeys(check.check for check in comparison.checks_found if check.p_value is not None)
-    views = tracking_views.view_tags(comparison.metric, list(comparison.arms), list(asked)[:12], int(time.time() * 1000))
+    views = tracking_views.view_tags(
+        comparison.metric, list(comparison.arms), list(asked)[:12], int(time.time() * 1000)
+    )
     for key, value in views.items():
         if key not in home.tags or not tracking_views.same_view(home.tags[key], value):
             client.set_experiment_tag(home.experiment_id, key, value)
@@ -246,12 +294,22 @@ def _inputs(comparison: Comparison, dataset: Dataset | None) -> list[DatasetInpu
     if dataset is None:
         return []
     shape = {"num_rows": len(dataset.frame), "num_elements": int(dataset.frame.size)}
-    schema = {"mlflow_colspec": [{"name": str(c), "type": str(dataset.frame[c].dtype)} for c in (*dataset.features, *dataset.targets)]}
+    schema = {
+        "mlflow_colspec": [
+            {"name": str(c), "type": str(dataset.frame[c].dtype)} for c in (*dataset.features, *dataset.targets)
+        ]
+    }
     entity = LoggedDataset(
-        name=dataset.name[:500], digest=dataset.sha256[:32], source_type="local",
-        source=json.dumps({"uri": dataset.name}), profile=json.dumps(shape), schema=json.dumps(schema)[:60_000],
+        name=dataset.name[:500],
+        digest=dataset.sha256[:32],
+        source_type="local",
+        source=json.dumps({"uri": dataset.name}),
+        profile=json.dumps(shape),
+        schema=json.dumps(schema)[:60_000],
     )
-    return [DatasetInput(entity, [InputTag("mlflow.data.context", f"{comparison.splits.get('scheme')} cross-validation")])]
+    return [
+        DatasetInput(entity, [InputTag("mlflow.data.context", f"{comparison.splits.get('scheme')} cross-validation")])
+    ]
 
 
 def read_run(run_id: str, uri: str | None = None) -> Comparison:
@@ -272,19 +330,40 @@ def list_runs(uri: str | None = None, most: int = 1000) -> pd.DataFrame:
     with _quiet():
         client = _client(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
         names = {one.experiment_id: one.name for one in client.search_experiments()}
-        runs = client.search_runs(list(names), "tags.`run.kind` = 'comparison'", max_results=most,
-                                  order_by=["attributes.start_time DESC"]) if names else []
+        runs = (
+            client.search_runs(
+                list(names), "tags.`run.kind` = 'comparison'", max_results=most, order_by=["attributes.start_time DESC"]
+            )
+            if names
+            else []
+        )
     rows = [
         {
-            "run_id": run.info.run_id, "name": run.info.run_name, "experiment": names[run.info.experiment_id],
-            "dataset": run.data.tags.get("dataset.name"), "verdict": run.data.tags.get("verdict"),
+            "run_id": run.info.run_id,
+            "name": run.info.run_name,
+            "experiment": names[run.info.experiment_id],
+            "dataset": run.data.tags.get("dataset.name"),
+            "verdict": run.data.tags.get("verdict"),
             "metric": run.data.tags.get("metric"),
             **{name: run.data.metrics.get(f"compare/{name}") for name in ("gain", "lower", "upper")},
-            "started": pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"), "status": run.info.status,
+            "started": pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
+            "status": run.info.status,
         }
         for run in runs
     ]
-    columns = ["run_id", "name", "experiment", "dataset", "verdict", "metric", "gain", "lower", "upper", "started", "status"]
+    columns = [
+        "run_id",
+        "name",
+        "experiment",
+        "dataset",
+        "verdict",
+        "metric",
+        "gain",
+        "lower",
+        "upper",
+        "started",
+        "status",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -357,7 +436,9 @@ def _quiet() -> Iterator[None]:
     for name in loggers:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(?s).*input example was not provided")
+            yield
     finally:
         for name, level in loggers.items():
             logging.getLogger(name).setLevel(level)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import pickletools
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,11 @@ __all__ = ["COVERAGE", "FittedArm", "requirements", "save_arm"]
 
 COVERAGE = 0.9
 DISTRIBUTION = "regression-neural-toolkit"
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "toolkit": DISTRIBUTION,
+    "interpret": "interpret-core",
+}  # import name -> name
 
 
 class FittedArm:
@@ -66,8 +73,11 @@ class FittedArm:
         lower, upper = self._interval(X, float((params or {}).get("coverage", COVERAGE)), mean)
         if len(self.targets) == 1:
             return pd.DataFrame({"mean": mean[:, 0], "lower": lower[:, 0], "upper": upper[:, 0]}, index=index)
-        parts = {f"{part}_{target}": values[:, k] for k, target in enumerate(self.targets)
-                 for part, values in (("mean", mean), ("lower", lower), ("upper", upper))}
+        parts = {
+            f"{part}_{target}": values[:, k]
+            for k, target in enumerate(self.targets)
+            for part, values in (("mean", mean), ("lower", lower), ("upper", upper))
+        }
         return pd.DataFrame(parts, index=index)
 
     def _probability(self, X: pd.DataFrame) -> np.ndarray:
@@ -102,14 +112,10 @@ def _load_pyfunc(path: str) -> FittedArm:
 def requirements(path: Path) -> list[str]:
     """Pinned distributions that the stored arm refers to, this one first."""
     strings = (value for _, value, _ in pickletools.genops(path.read_bytes()) if isinstance(value, str))
-    packages = {text.split(".")[0] for text in strings if text.replace(".", "").replace("_", "").isalnum()}
-    known = packages_distributions()
-    needed = {dist for package in packages for dist in known.get(package, [])[:1]} - {DISTRIBUTION}
-    needed |= {"pandas", "numpy", "cloudpickle"}
+    packages = {text.split(".")[0] for text in strings if text.split(".")[0] in sys.modules}
+    names = {DISTRIBUTIONS.get(package, package.replace("_", "-")) for package in packages}
     found = []
-    for name in [DISTRIBUTION, *sorted(needed)]:
-        try:
+    for name in dict.fromkeys([DISTRIBUTION, *sorted(names | {"pandas", "numpy", "cloudpickle"})]):
+        with suppress(PackageNotFoundError):  # the standard library, and parts of other distributions
             found.append(f"{name}=={version(name).split('+')[0]}")
-        except PackageNotFoundError:
-            continue
     return found

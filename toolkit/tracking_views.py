@@ -16,8 +16,12 @@ __all__ = ["TRIED", "VIEWS", "view_link", "view_tags"]
 
 TRIED = ((3, 15), (4, 0))  # first version with views of this form, first version that was not tried
 PREFIX = "mlflow.sharedViewState."
-VIEWS = {"Verdict": "toolkit-verdict", "Residuals": "toolkit-residuals", "Assumptions": "toolkit-assumptions",
-         "Training curves": "toolkit-training"}
+VIEWS = {
+    "Verdict": "toolkit-verdict",
+    "Residuals": "toolkit-residuals",
+    "Assumptions": "toolkit-assumptions",
+    "Training curves": "toolkit-training",
+}
 
 
 def supported(version: str) -> bool:
@@ -47,24 +51,41 @@ def view_tags(metric: str, arms: list[str], checks: list[str], now: int) -> dict
     states = {
         "Verdict": _state(
             "comparison",
-            [("tags", "verdict"), ("tags", "dataset.name"), ("metrics", "compare/gain"), ("metrics", "compare/lower"),
-             ("metrics", "compare/upper"), *(("metrics", f"score/{arm}") for arm in arms), ("tags", "metric"),
-             ("tags", "quick")],
-            {"Gain of the net": [_bar(f"compare/{name}") for name in ("gain", "lower", "upper")],
-             "Probabilities": [_bar(f"compare/p_{name}") for name in ("neural", "equivalent", "regression")],
-             "Scores": [_bar(f"score/{arm}") for arm in arms]},
+            [
+                ("tags", "verdict"),
+                ("tags", "dataset.name"),
+                ("metrics", "compare/gain"),
+                ("metrics", "compare/lower"),
+                ("metrics", "compare/upper"),
+                *(("metrics", f"score/{arm}") for arm in arms),
+                ("tags", "metric"),
+                ("tags", "quick"),
+            ],
+            {
+                "Gain of the net": [_bar(f"compare/{name}") for name in ("gain", "lower", "upper")],
+                "Probabilities": [_bar(f"compare/p_{name}") for name in ("neural", "equivalent", "regression")],
+                "Scores": [_bar(f"score/{arm}") for arm in arms],
+            },
         ),
         "Residuals": _state(
             "model",
             [("tags", "model.role"), ("metrics", f"test/{metric}")],
-            {"Residual panels": [{"type": "IMAGE", "imageKeys": ["residuals"], "step": 0}],
-             "Scores": [_bar(f"test/{metric}"), _line(f"cv/{metric}")]},
+            {
+                "Residual panels": [{"type": "IMAGE", "imageKeys": ["residuals"], "step": 0}],
+                "Scores": [_bar(f"test/{metric}"), _line(f"cv/{metric}")],
+            },
         ),
         "Assumptions": _state(
             "model",
-            [("tags", "model.role"), ("metrics", f"test/{metric}"), *(("metrics", f"diag/{name}_p") for name in checks)],
-            {"Effect sizes": [_bar(f"diag/{name}_effect") for name in checks],
-             "p-values": [_bar(f"diag/{name}_p") for name in checks]},
+            [
+                ("tags", "model.role"),
+                ("metrics", f"test/{metric}"),
+                *(("metrics", f"diag/{name}_p") for name in checks),
+            ],
+            {
+                "Effect sizes": [_bar(f"diag/{name}_effect") for name in checks],
+                "p-values": [_bar(f"diag/{name}_p") for name in checks],
+            },
         ),
         "Training curves": _state(
             "model",
@@ -89,11 +110,25 @@ def _state(kind: str, columns: list[tuple[str, str]], sections: dict[str, list[d
     charts, headings = [], []
     for title, cards in sections.items():
         section = _id(kind, title)
-        headings.append({"uuid": section, "name": title, "display": True, "isReordered": True, "deleted": False,
-                         "isGenerated": False})
+        headings.append(
+            {
+                "uuid": section,
+                "name": title,
+                "display": True,
+                "isReordered": True,
+                "deleted": False,
+                "isGenerated": False,
+            }
+        )
         charts += [
-            {"uuid": _id(section, str(card)), "metricSectionId": section, "deleted": False, "isGenerated": False,
-             "runsCountToCompare": 20, **card}
+            {
+                "uuid": _id(section, str(card)),
+                "metricSectionId": section,
+                "deleted": False,
+                "isGenerated": False,
+                "runsCountToCompare": 20,
+                **card,
+            }
             for card in cards
         ]
     return {

@@ -10,11 +10,26 @@ from toolkit.data.dataset import Dataset
 from toolkit.diagnostics.check import Check
 from toolkit.evaluation.scores import score_table
 
-ARMS = {"naive": "baseline", "linear": "reference", "regression": "regression", "boosting": "reference",
-        "neural": "neural"}
+ARMS = {
+    "naive": "baseline",
+    "linear": "reference",
+    "regression": "regression",
+    "boosting": "reference",
+    "neural": "neural",
+}
 CHECKS = {
-    "assumptions": ("reset", "rainbow", "breusch_pagan", "white", "durbin_watson", "breusch_godfrey", "jarque_bera",
-                    "vif", "influence", "cusum"),
+    "assumptions": (
+        "reset",
+        "rainbow",
+        "breusch_pagan",
+        "white",
+        "durbin_watson",
+        "breusch_godfrey",
+        "jarque_bera",
+        "vif",
+        "influence",
+        "cusum",
+    ),
     "residuals": ("uniformity", "dispersion", "outliers", "worst_slice", "common_residuals"),
 }
 VERDICTS = ("good", "notice", "poor", "not applicable")
@@ -26,10 +41,25 @@ def make_dataset(n: int = 1200, seed: int = 0, names: tuple[str, ...] = ("temp",
     temp, hour = rng.normal(15, 8, n), rng.integers(0, 24, n)
     season = rng.choice(["spring", "summer", "autumn", "winter"], n)
     load = rng.gamma(2.0, 1.0, n)
-    y = 50 + 2 * temp - 0.05 * temp**2 + 10 * np.sin(hour / 24 * 2 * np.pi) + 4 * (season == "summer") + rng.normal(0, 5, n)
+    y = (
+        50
+        + 2 * temp
+        - 0.05 * temp**2
+        + 10 * np.sin(hour / 24 * 2 * np.pi)
+        + 4 * (season == "summer")
+        + rng.normal(0, 5, n)
+    )
     load[rng.random(n) < 0.05] = np.nan
-    frame = pd.DataFrame({names[0]: temp, names[1]: hour, names[2]: season, names[3]: load, "demand": y,
-                          "when": pd.date_range("2024-01-01", periods=n, freq="h")})
+    frame = pd.DataFrame(
+        {
+            names[0]: temp,
+            names[1]: hour,
+            names[2]: season,
+            names[3]: load,
+            "demand": y,
+            "when": pd.date_range("2024-01-01", periods=n, freq="h"),
+        }
+    )
     kinds = dict(zip(names, ("number", "cyclic", "category", "number"), strict=True))
     return Dataset(frame, ("demand",), names, kinds, "real", name="demand_example", time="when")
 
@@ -42,31 +72,83 @@ def make_predictions(dataset: Dataset, folds: int = 5, repeats: int = 2, seed: i
     parts = []
     for repeat in range(repeats):
         fold = rng.permutation(np.arange(n) % folds)
-        noise = {"naive": y - y.mean(), "linear": 0.05 * ((temp - 15) ** 2 - 64) + rng.normal(0, 5, n),
-                 "regression": rng.normal(0, 5, n), "boosting": rng.normal(0, 5.4, n), "neural": rng.normal(0, 5.2, n)}
+        noise = {
+            "naive": y - y.mean(),
+            "linear": 0.05 * ((temp - 15) ** 2 - 64) + rng.normal(0, 5, n),
+            "regression": rng.normal(0, 5, n),
+            "boosting": rng.normal(0, 5.4, n),
+            "neural": rng.normal(0, 5.2, n),
+        }
         for arm, error in noise.items():
             predicted = y - error if arm != "naive" else np.full(n, y.mean())
             width = 8.5 if arm in ("regression", "neural") else np.nan
-            parts.append(pd.DataFrame({
-                "arm": arm, "repeat": repeat, "fold": fold, "row": np.arange(n), "series": pd.NA, "time": pd.NaT,
-                "origin": pd.NaT, "horizon": 0, "target": "demand", "observed": y, "predicted": predicted,
-                "lower": predicted - width, "upper": predicted + width, "n_train": n - n // folds}))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "arm": arm,
+                        "repeat": repeat,
+                        "fold": fold,
+                        "row": np.arange(n),
+                        "series": pd.NA,
+                        "time": pd.NaT,
+                        "origin": pd.NaT,
+                        "horizon": 0,
+                        "target": "demand",
+                        "observed": y,
+                        "predicted": predicted,
+                        "lower": predicted - width,
+                        "upper": predicted + width,
+                        "n_train": n - n // folds,
+                    }
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
 def make_facts(arm: str, folds: int = 10) -> tuple[dict, ...]:
     if arm == "regression":
-        terms = [{"term": name, "kind": kind, "edf": edf, "share": share, "p_value": p} for name, kind, edf, share, p in (
-            ("bs(temp)", "smooth", 3.2, 0.61, 0.0), ("sin(hr)", "cycle", 2.0, 0.31, 1e-9), ("season", "category", 3, 0.05, 0.02))]
-        return tuple({"formula": "demand ~ bs(temp, df=4) + cyclic(hr) + C(season)", "family": "gaussian", "terms": terms,
-                      "family_scores": {"gaussian": 5.01, "log-normal": 5.4}, "parameters": 10} for _ in range(folds))
+        terms = [
+            {"term": name, "kind": kind, "edf": edf, "share": share, "p_value": p}
+            for name, kind, edf, share, p in (
+                ("bs(temp)", "smooth", 3.2, 0.61, 0.0),
+                ("sin(hr)", "cycle", 2.0, 0.31, 1e-9),
+                ("season", "category", 3, 0.05, 0.02),
+            )
+        ]
+        return tuple(
+            {
+                "formula": "demand ~ bs(temp, df=4) + cyclic(hr) + C(season)",
+                "family": "gaussian",
+                "terms": terms,
+                "family_scores": {"gaussian": 5.01, "log-normal": 5.4},
+                "parameters": 10,
+            }
+            for _ in range(folds)
+        )
     if arm == "neural":
+
         def curve(member: int, seed: int) -> list[dict]:
             rng = np.random.default_rng(seed)
-            return [{"member": member, "epoch": e, "train_loss": float(np.exp(-e / 6) + 0.2 + rng.normal(0, 0.01)),
-                     "val_loss": float(np.exp(-e / 6) + 0.25 + 0.002 * e + rng.normal(0, 0.02))} for e in range(40)]
-        return tuple({"curves": [row for m in range(3) for row in curve(m, 10 * fold + m)], "best_epochs": [18, 20, 22],
-                      "parameters": 5121, "members": 3, "notes": ["3 members averaged"]} for fold in range(folds))
+            return [
+                {
+                    "member": member,
+                    "epoch": e,
+                    "train_loss": float(np.exp(-e / 6) + 0.2 + rng.normal(0, 0.01)),
+                    "val_loss": float(np.exp(-e / 6) + 0.25 + 0.002 * e + rng.normal(0, 0.02)),
+                }
+                for e in range(40)
+            ]
+
+        return tuple(
+            {
+                "curves": [row for m in range(3) for row in curve(m, 10 * fold + m)],
+                "best_epochs": [18, 20, 22],
+                "parameters": 5121,
+                "members": 3,
+                "notes": ["3 members averaged"],
+            }
+            for fold in range(folds)
+        )
     return tuple({} for _ in range(folds))
 
 
@@ -77,49 +159,107 @@ def make_checks() -> tuple[Check, ...]:
             for j, arm in enumerate(("regression", "neural")):
                 verdict = VERDICTS[(i + 2 * j) % 4]
                 asked = verdict != "not applicable"
-                reason = {"good": "nothing to do", "notice": "slight: keep an eye on it", "poor": "use robust covariance",
-                          "not applicable": "needs a design matrix"}[verdict]
-                found.append(Check(name, arm, group, f"null of {name}", 1.5 + i if asked else None,
-                                   0.0004 if verdict == "poor" else 0.2 if asked else None, 0.1 * i if asked else None,
-                                   verdict, reason, "share of variance", 0.05, "Wooldridge (2019), ch. 8"))
+                reason = {
+                    "good": "nothing to do",
+                    "notice": "slight: keep an eye on it",
+                    "poor": "use robust covariance",
+                    "not applicable": "needs a design matrix",
+                }[verdict]
+                found.append(
+                    Check(
+                        name,
+                        arm,
+                        group,
+                        f"null of {name}",
+                        1.5 + i if asked else None,
+                        0.0004 if verdict == "poor" else 0.2 if asked else None,
+                        0.1 * i if asked else None,
+                        verdict,
+                        reason,
+                        "share of variance",
+                        0.05,
+                        "Wooldridge (2019), ch. 8",
+                    )
+                )
     return tuple(found)
 
 
-def make_comparison(dataset: Dataset | None = None, predictions: pd.DataFrame | None = None, **changes: object) -> Comparison:
+def make_comparison(
+    dataset: Dataset | None = None, predictions: pd.DataFrame | None = None, **changes: object
+) -> Comparison:
     """A whole comparison; `changes` replace fields."""
     dataset = make_dataset() if dataset is None else dataset
     predictions = make_predictions(dataset) if predictions is None else predictions
     table = score_table(predictions, ("rmse", "mae", "r2"))
     arms = {}
     for arm, kind in ARMS.items():
-        scores = {row.metric: {"mean": row.mean, "se": row.se, "per_fold": row.per_fold}
-                  for row in table[table["arm"] == arm].itertuples()}
+        scores = {
+            row.metric: {"mean": row.mean, "se": row.se, "per_fold": row.per_fold}
+            for row in table[table["arm"] == arm].itertuples()
+        }
         facts = make_facts(arm)
         formula = facts[0].get("formula")
         arms[arm] = ArmResult(arm, kind, scores, 1.5, 0.1, formula, 3 if arm == "neural" else None, (), facts)
-    sentence = ("The regression predicts demand better than the neural net: RMSE 5.01 against 5.21, "
-                "a difference of 4 % (95 % interval 2 to 6 %), beyond the margin of 1 %.")
-    verdict = Verdict("regression", ("regression", "neural"), -0.2, -0.3, -0.1,
-                      {"neural": 0.01, "equivalent": 0.04, "regression": 0.95}, sentence,
-                      ("10 folds, corrected for overlapping training rows", "the margin was 1 %"), "regression")
-    entries = (GapEntry("hr:season", "interaction", -0.12, -0.2, -0.05), GapEntry("temp", "bend", -0.05, -0.1, 0.01),
-               GapEntry("unexplained", "remainder", -0.03, -0.08, 0.02))
-    tests = (Test("nadeau_bengio", ("regression", "neural"), "equal RMSE", -3.2, 0.01, -0.2, -0.3, -0.1, 10),
-             Test("wilcoxon", ("regression", "neural"), "equal median loss", 3.0, 0.02, None, None, None, 10))
+    sentence = (
+        "The regression predicts demand better than the neural net: RMSE 5.01 against 5.21, "
+        "a difference of 4 % (95 % interval 2 to 6 %), beyond the margin of 1 %."
+    )
+    verdict = Verdict(
+        "regression",
+        ("regression", "neural"),
+        -0.2,
+        -0.3,
+        -0.1,
+        {"neural": 0.01, "equivalent": 0.04, "regression": 0.95},
+        sentence,
+        ("10 folds, corrected for overlapping training rows", "the margin was 1 %"),
+        "regression",
+    )
+    entries = (
+        GapEntry("hr:season", "interaction", -0.12, -0.2, -0.05),
+        GapEntry("temp", "bend", -0.05, -0.1, 0.01),
+        GapEntry("unexplained", "remainder", -0.03, -0.08, 0.02),
+    )
+    tests = (
+        Test("nadeau_bengio", ("regression", "neural"), "equal RMSE", -3.2, 0.01, -0.2, -0.3, -0.1, 10),
+        Test("wilcoxon", ("regression", "neural"), "equal median loss", 3.0, 0.02, None, None, None, 10),
+    )
     fields = {
-        "name": "demand_example", "question": "Does a neural net predict demand better than a regression?",
-        "metric": "rmse", "margin": {"value": 1.0, "unit": "percent"},
-        "dataset": {"name": dataset.name, "rows": len(dataset.frame), "features": list(dataset.features),
-                    "target": "demand", "sha256": dataset.sha256},
+        "name": "demand_example",
+        "question": "Does a neural net predict demand better than a regression?",
+        "metric": "rmse",
+        "margin": {"value": 1.0, "unit": "percent"},
+        "dataset": {
+            "name": dataset.name,
+            "rows": len(dataset.frame),
+            "features": list(dataset.features),
+            "target": "demand",
+            "sha256": dataset.sha256,
+        },
         "splits": {"scheme": "kfold", "folds": 5, "repeats": 2, "sha256": "0" * 64, "reason": "rows are independent"},
-        "arms": arms, "predictions": predictions, "members": pd.DataFrame(), "checks_found": make_checks(),
-        "tests": tests, "verdict": verdict,
+        "arms": arms,
+        "predictions": predictions,
+        "members": pd.DataFrame(),
+        "checks_found": make_checks(),
+        "tests": tests,
+        "verdict": verdict,
         "gap_ledger": Gap(-0.2, -0.3, -0.1, entries, {"formula": "demand ~ bs(temp) + hr:season", "score": 4.95}),
-        "findings": ({"finding": "missing values", "column": "load", "message": "5 % of load is missing",
-                      "advice": "median and an indicator are used"},),
+        "findings": (
+            {
+                "finding": "missing values",
+                "column": "load",
+                "message": "5 % of load is missing",
+                "advice": "median and an indicator are used",
+            },
+        ),
         "quick": False,
-        "settings": {"question": "Does it?", "data": {"dataset": "demand_example", "target": "demand"}, "metric": "rmse",
-                     "arms": {name: {} for name in ARMS}},
-        "seconds": 61.0, "versions": {"python": "3.11", "toolkit": "0.1.0"},
+        "settings": {
+            "question": "Does it?",
+            "data": {"dataset": "demand_example", "target": "demand"},
+            "metric": "rmse",
+            "arms": {name: {} for name in ARMS},
+        },
+        "seconds": 61.0,
+        "versions": {"python": "3.11", "toolkit": "0.1.0"},
     }
     return Comparison(**{**fields, **changes})

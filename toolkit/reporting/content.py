@@ -83,11 +83,11 @@ def number(value: Any, digits: int = 4) -> str:
     if value == 0:
         return "0"
     size = math.floor(math.log10(abs(value)))
-    if -4 <= size < 0:
-        return f"{value:.{digits - 1 - size}f}"
-    if 0 <= size < 7:
-        return f"{value:,.{max(digits - 1 - size, 0)}f}"
-    return f"{value:.{digits - 1}e}"
+    if -4 <= size < 7:
+        text = f"{value:,.{max(digits - 1 - size, 0)}f}"
+    else:
+        text = f"{value:.{digits - 1}e}"
+    return text.replace("-", "−")
 
 
 def p_text(value: float | None) -> str:
@@ -141,7 +141,9 @@ def score_rows(comparison: Comparison) -> list[ScoreRow]:
     """One row per arm, best first by the primary metric; arms without a score last."""
     rows = [_score_row(comparison, arm) for arm in comparison.arms.values()]
     sign = -1 if greater_is_better(comparison.metric) else 1
-    return sorted(rows, key=lambda row: (not math.isfinite(row.mean), sign * row.mean if math.isfinite(row.mean) else 0))
+    return sorted(
+        rows, key=lambda row: (not math.isfinite(row.mean), sign * row.mean if math.isfinite(row.mean) else 0)
+    )
 
 
 def _score_row(comparison: Comparison, arm: ArmResult) -> ScoreRow:
@@ -220,8 +222,10 @@ def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:
                     "facts": {key: _fact_text(value) for key, value in facts.items() if value is not None},
                     "notes": [notes] if isinstance(notes, str) else list(notes),
                     "columns": [str(column).replace("_", " ") for column in rows],
-                    "rows": [[cell_text(column, value) for column, value in row.items()]
-                             for row in rows.head(most).to_dict("records")],
+                    "rows": [
+                        [cell_text(column, value) for column, value in row.items()]
+                        for row in rows.head(most).to_dict("records")
+                    ],
                     "more": max(len(rows) - most, 0),
                 }
             )
@@ -285,8 +289,8 @@ def margin_text(comparison: Comparison) -> str:
     if value is None:
         return "none"
     if unit == "percent":
-        return f"{number(value, 3)} % of the regression's score"
-    return f"{number(value, 3)} {metric_label(comparison.metric)}"
+        return f"{value:g} % of the regression's score"
+    return f"{value:g} {metric_label(comparison.metric)}"
 
 
 def gain_scale(comparison: Comparison) -> dict[str, Any] | None:
@@ -331,11 +335,12 @@ def facts_line(comparison: Comparison) -> str:
     data, splits = comparison.dataset, comparison.splits
     features = data.get("features")
     count = len(features) if isinstance(features, (list, tuple, dict)) else features
+    repeats = splits.get("repeats") or 1
     target = data.get("target")
     target = ", ".join(map(str, target)) if isinstance(target, (list, tuple)) else target
     parts = [
         f"{data.get('name', 'data')}: {data.get('rows', 0):,} rows, {count} features, target {target}",
-        f"{splits.get('scheme')}: {splits.get('folds')} folds x {splits.get('repeats', 1)}",
+        f"{splits.get('scheme')}: {splits.get('folds')} folds" + (f", {repeats} repeats" if repeats > 1 else ""),
         f"metric {metric_label(comparison.metric)}",
         f"margin {margin_text(comparison)}",
     ]

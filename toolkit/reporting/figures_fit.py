@@ -19,6 +19,7 @@ from toolkit.reporting.style import Figure, Palette, draw_svg
 __all__ = ["calibration_figures", "coverage_figure", "effect_figures"]
 
 GROUPS = 20
+FEATURES = 4
 
 
 def _groups(x: np.ndarray, most: int = GROUPS) -> np.ndarray:
@@ -73,7 +74,9 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 def _draw_calibration(side: Side, predicted: np.ndarray, observed: np.ndarray, se: np.ndarray, box: tuple) -> Callable:
     def draw(axes: Any, palette: Palette) -> None:
         axes.axline((box[0], box[0]), slope=1, color=palette.muted, linewidth=0.9)
-        axes.errorbar(predicted, observed, yerr=1.96 * se, fmt="o", markersize=4.5, color=palette.of(side.kind), elinewidth=1)
+        axes.errorbar(
+            predicted, observed, yerr=1.96 * se, fmt="o", markersize=4.5, color=palette.of(side.kind), elinewidth=1
+        )
         axes.set_xlim(box)
         axes.set_ylim(box)
         axes.set_xlabel("mean predicted")
@@ -124,7 +127,7 @@ def _inside(side: Side) -> tuple[np.ndarray, np.ndarray] | None:
 def effect_figures(comparison: Comparison, dataset: Dataset | None = None) -> list[Figure]:
     """Average observation and average prediction of both sides along the features that tell most about the residuals."""
     found = get_sides(comparison)
-    return [_effect(found, dataset, feature) for feature in features_shown(found, dataset)]
+    return [_effect(found, dataset, feature) for feature in features_shown(found, dataset, FEATURES)]
 
 
 def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:
@@ -133,7 +136,9 @@ def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:
         values = feature_values(side, dataset, feature)
         axis = as_axis(values)
         if axis is None or pd.api.types.is_datetime64_any_dtype(values) or values.nunique() <= 24:
-            codes, levels = pd.factorize(values.astype("string").fillna("(missing)") if axis is None else values, sort=True)
+            codes, levels = pd.factorize(
+                values.astype("string").fillna("(missing)") if axis is None else values, sort=True
+            )
             usable = codes >= 0
             common = np.argsort(-np.bincount(codes[usable]), kind="stable")[:24]
             usable &= np.isin(codes, common)
@@ -142,7 +147,7 @@ def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:
             x = np.arange(len(levels), dtype=float)
         else:
             usable = np.isfinite(axis)
-            group = _groups(axis[usable], 30)
+            group = _groups(axis[usable], 16)
             x = _means(group, axis[usable])[0]
         observed, predicted = _means(group, side.observed[usable], side.predicted[usable])
         lines.append((side, x, observed, predicted))
@@ -153,7 +158,14 @@ def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:
         for side, _, observed, predicted in lines
     )
     caption = "Averages over the judging rows, not effects with all else held equal. Where a line leaves the dots, that side misses a pattern."
-    return Figure(f"along {feature}"[:80], "effects", f"Along {short(feature, 60)}", draw_svg(draw, f"along {feature}"[:80]), alt, caption)
+    return Figure(
+        f"along {feature}"[:80],
+        "effects",
+        f"Along {short(feature, 60)}",
+        draw_svg(draw, f"along {feature}"[:80]),
+        alt,
+        caption,
+    )
 
 
 def _draw_effect(lines: list[tuple], levels: list[str] | None, name: str) -> Callable:
@@ -165,8 +177,12 @@ def _draw_effect(lines: list[tuple], levels: list[str] | None, name: str) -> Cal
         if levels is not None:
             step = 1 if len(levels) <= 12 else 3
             long = max(map(len, levels)) * len(levels) > 60
-            axes.set_xticks(range(0, len(levels), step), [short(level, 10) for level in levels[::step]],
-                            rotation=50 if long else 0, ha="right" if long else "center")
+            axes.set_xticks(
+                range(0, len(levels), step),
+                [short(level, 10) for level in levels[::step]],
+                rotation=50 if long else 0,
+                ha="right" if long else "center",
+            )
         axes.set_xlabel(name)
         axes.set_ylabel("average")
         axes.legend(labelcolor=palette.ink)

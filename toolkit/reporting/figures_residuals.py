@@ -21,6 +21,7 @@ __all__ = ["residual_figures", "residual_png"]
 
 DOTS = 4000  # rows drawn per panel; the smooths use all of them
 LAGS = 48
+FEATURES = 3
 SMOOTH_NOTE = "The line is a local linear smooth of all rows with its 95 % band."
 Draw = Callable[[Any, Palette], None]
 
@@ -40,14 +41,21 @@ def residual_png(comparison: Comparison, arm: str, dataset: Dataset | None = Non
     if mine is None:
         return None
     rows = [(title, draws[mine]) for title, draws in _draws(found, dataset)]
-    return draw_png(rows[:6], title=f"Residuals of {arm}")
+    return draw_png(rows[:4], title=f"Residuals of {arm}")
 
 
 def _panels(found: list[Side], dataset: Dataset | None) -> list[list[Figure]]:
     return [
         [
-            Figure(f"{name} {side.arm}", "residuals", title, draw_svg(draws[i], f"{name} {side.arm}"),
-                   f"{side.arm}: {alt[i]}", caption + _thinned(side), side.arm)
+            Figure(
+                f"{name} {side.arm}",
+                "residuals",
+                title,
+                draw_svg(draws[i], f"{name} {side.arm}"),
+                f"{side.arm}: {alt[i]}",
+                caption + _thinned(side),
+                side.arm,
+            )
             for i, side in enumerate(found)
         ]
         for name, title, draws, alt, caption in _rows(found, dataset)
@@ -66,7 +74,7 @@ def _rows(found: list[Side], dataset: Dataset | None) -> list[tuple[str, str, li
     rows = [_against_predicted(found)]
     if not binary:
         rows += [_spread(found), _quantiles(found)]
-    rows += [_against_feature(found, dataset, feature) for feature in features_shown(found, dataset)]
+    rows += [_against_feature(found, dataset, feature) for feature in features_shown(found, dataset, FEATURES)]
     if dataset is not None and dataset.time is not None and dataset.series is None:
         rows += [_against_feature(found, dataset, dataset.time), _autocorrelation(found)]
     return rows
@@ -81,8 +89,15 @@ def _thinned(side: Side) -> str:
 def _scatter(axes: Any, palette: Palette, side: Side, x: np.ndarray, y: np.ndarray, box: tuple) -> None:
     at = thin(len(x), DOTS)
     dense = len(at) > 800
-    axes.scatter(x[at], y[at], s=5 if dense else 9, alpha=0.28 if dense else 0.5, color=palette.dots(side.kind),
-                 linewidths=0, rasterized=True)
+    axes.scatter(
+        x[at],
+        y[at],
+        s=5 if dense else 9,
+        alpha=0.34 if dense else 0.55,
+        color=palette.dots(side.kind),
+        linewidths=0,
+        rasterized=True,
+    )
     axes.set_xlim(box[0])
     axes.set_ylim(box[1])
 
@@ -96,8 +111,10 @@ def _smooth_line(axes: Any, palette: Palette, x: np.ndarray, y: np.ndarray) -> N
 
 def _wave(x: np.ndarray, y: np.ndarray) -> str:
     line = smooth(x, y)
-    return "too few distinct values for a smooth" if line is None else (
-        f"the smooth runs from {number(float(line[1].min()), 3)} to {number(float(line[1].max()), 3)}"
+    return (
+        "too few distinct values for a smooth"
+        if line is None
+        else (f"the smooth runs from {number(float(line[1].min()), 3)} to {number(float(line[1].max()), 3)}")
     )
 
 
@@ -136,8 +153,10 @@ def _spread(found: list[Side]) -> tuple:
 
         return draw
 
-    alts = [f"size of residuals (square root) against predictions; {_wave(side.predicted, size)}"
-            for side, size in zip(found, sizes, strict=True)]
+    alts = [
+        f"size of residuals (square root) against predictions; {_wave(side.predicted, size)}"
+        for side, size in zip(found, sizes, strict=True)
+    ]
     caption = (
         "Good: a level line. A rising line means that errors grow with the prediction: a log scale, another family, "
         "or robust covariance."
@@ -167,7 +186,9 @@ def _quantiles(found: list[Side]) -> tuple:
         f"{number(float(pair[0][-1]), 3)}"
         for pair in pairs
     ]
-    caption = "Good: on the line. Ends that leave it are heavier or lighter tails than normal; this matters for intervals."
+    caption = (
+        "Good: on the line. Ends that leave it are heavier or lighter tails than normal; this matters for intervals."
+    )
     draws = [make(side, pair) for side, pair in zip(found, pairs, strict=True)]
     return "quantiles", "Shape of residuals", draws, alts, caption
 
@@ -192,13 +213,20 @@ def _against_feature(found: list[Side], dataset: Dataset, feature: str) -> tuple
         caption = "Good: every level near zero. Bars are 95 % intervals of the mean residual; the most frequent levels are shown."
     else:
         draws, alts = _along(found, along, values[0], name)
-        caption = f"Good: level at zero. A bend that only one side shows is what the other side has learned. {SMOOTH_NOTE}"
+        caption = (
+            f"Good: level at zero. A bend that only one side shows is what the other side has learned. {SMOOTH_NOTE}"
+        )
     return f"residuals by {feature}"[:80], f"Residuals by {short(feature, 60)}", draws, alts, caption
 
 
 def _along(found: list[Side], along: list, values: pd.Series, name: str) -> tuple[list[Draw], list[str]]:
-    usable = [np.isfinite(axis) & ((axis > -9e18) | (not pd.api.types.is_datetime64_any_dtype(values))) for axis in along]
-    box = (limits(*(axis[kept] for axis, kept in zip(along, usable, strict=True))), limits(*(s.residual for s in found)))
+    usable = [
+        np.isfinite(axis) & ((axis > -9e18) | (not pd.api.types.is_datetime64_any_dtype(values))) for axis in along
+    ]
+    box = (
+        limits(*(axis[kept] for axis, kept in zip(along, usable, strict=True))),
+        limits(*(s.residual for s in found)),
+    )
     is_time = pd.api.types.is_datetime64_any_dtype(values)
     unit = 10.0 ** (9 if not is_time else {"s": 0, "ms": 3, "us": 6, "ns": 9}[np.datetime_data(values.dtype)[0]])
 
@@ -216,8 +244,10 @@ def _along(found: list[Side], along: list, values: pd.Series, name: str) -> tupl
         return draw
 
     draws = [make(*one) for one in zip(found, along, usable, strict=True)]
-    alts = [f"residuals along {name}; {_wave(axis[kept], side.residual[kept])}"
-            for side, axis, kept in zip(found, along, usable, strict=True)]
+    alts = [
+        f"residuals along {name}; {_wave(axis[kept], side.residual[kept])}"
+        for side, axis, kept in zip(found, along, usable, strict=True)
+    ]
     return draws, alts
 
 
@@ -228,19 +258,33 @@ def _levels(found: list[Side], values: list[pd.Series], name: str) -> tuple[list
     def make(side: Side, table: pd.DataFrame) -> Draw:
         def draw(axes: Any, palette: Palette) -> None:
             axes.axhline(0, color=palette.muted, linewidth=0.9)
-            axes.errorbar(range(len(table)), table["mean"], yerr=1.96 * table["se"], fmt="o", markersize=5,
-                          color=palette.of(side.kind), elinewidth=1.6)
+            axes.errorbar(
+                range(len(table)),
+                table["mean"],
+                yerr=1.96 * table["se"],
+                fmt="o",
+                markersize=5,
+                color=palette.of(side.kind),
+                elinewidth=1.6,
+            )
             long = max(map(len, table["level"])) * len(table) > 40
-            axes.set_xticks(range(len(table)), [short(level, 10) for level in table["level"]],
-                            rotation=50 if long else 0, ha="right" if long else "center")
+            axes.set_xticks(
+                range(len(table)),
+                [short(level, 10) for level in table["level"]],
+                rotation=50 if long else 0,
+                ha="right" if long else "center",
+            )
             axes.set_ylim(box)
             axes.set_xlabel(name)
             axes.set_ylabel("mean of observed − predicted")
 
         return draw
 
-    alts = [f"mean residual by {name}: " + ", ".join(f"{short(row.level, 16)} {number(row.mean, 3)}" for row in table.itertuples())
-            for table in tables]
+    alts = [
+        f"mean residual by {name}: "
+        + ", ".join(f"{short(row.level, 16)} {number(row.mean, 3)}" for row in table.itertuples())
+        for table in tables
+    ]
     return [make(side, table) for side, table in zip(found, tables, strict=True)], alts
 
 
@@ -263,8 +307,11 @@ def _autocorrelation(found: list[Side]) -> tuple:
 
         return draw
 
-    alts = [f"autocorrelation of residuals: {number(float(values[0]), 2)} at lag 1, largest "
-            f"{number(float(np.abs(values).max()), 2)} at lag {int(np.abs(values).argmax()) + 1}" for values in series]
+    alts = [
+        f"autocorrelation of residuals: {number(float(values[0]), 2)} at lag 1, largest "
+        f"{number(float(np.abs(values).max()), 2)} at lag {int(np.abs(values).argmax()) + 1}"
+        for values in series
+    ]
     caption = "Good: inside the grey band. Bars outside mean that errors repeat: lags, calendar terms, or a covariance that allows for it."
     draws = [make(side, values) for side, values in zip(found, series, strict=True)]
     return "autocorrelation", "Errors that repeat in time", draws, alts, caption
@@ -273,7 +320,10 @@ def _autocorrelation(found: list[Side]) -> tuple:
 def _correlations(values: np.ndarray, lags: int) -> np.ndarray:
     centred = values - values.mean()
     total = float(centred @ centred) or 1.0
-    return np.array([centred[lag:] @ centred[:-lag] / total for lag in range(1, min(lags, len(values) // 4, len(values) - 1) + 1)] or [0.0])
+    return np.array(
+        [centred[lag:] @ centred[:-lag] / total for lag in range(1, min(lags, len(values) // 4, len(values) - 1) + 1)]
+        or [0.0]
+    )
 
 
 def _together(found: list[Side]) -> Figure | None:
@@ -298,4 +348,6 @@ def _together(found: list[Side]) -> Figure | None:
         f"Correlation {number(shared, 3)}. Near 1 both sides miss the same thing: better features would help more than "
         "another model. Near 0 an average of the two would beat either."
     )
-    return Figure("residuals together", "residuals", "What neither side explains", draw_svg(draw, "together"), alt, caption)
+    return Figure(
+        "residuals together", "residuals", "What neither side explains", draw_svg(draw, "together"), alt, caption
+    )

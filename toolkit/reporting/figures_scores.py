@@ -34,7 +34,9 @@ def score_figure(comparison: Comparison) -> Figure | None:
             colour = palette.of(kinds[row.arm])
             if math.isfinite(row.lower):
                 axes.plot([row.lower, row.upper], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
-            axes.plot(row.per_fold, np.full(len(row.per_fold), place - 0.22), "|", color=colour, markersize=5, alpha=0.6)
+            axes.plot(
+                row.per_fold, np.full(len(row.per_fold), place - 0.22), "|", color=colour, markersize=5, alpha=0.6
+            )
             axes.plot(row.mean, place, "o", color=colour, markersize=6 if row.compared else 5)
         axes.set_yticks(range(len(rows)), [short(row.arm) for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
@@ -42,7 +44,8 @@ def score_figure(comparison: Comparison) -> Figure | None:
         axes.grid(False, axis="y")
 
     alt = f"{label} by arm: " + "; ".join(
-        f"{row.arm} {number(row.mean)}" + (f" ({number(row.lower)} to {number(row.upper)})" if math.isfinite(row.lower) else "")
+        f"{row.arm} {number(row.mean)}"
+        + (f" ({number(row.lower)} to {number(row.upper)})" if math.isfinite(row.lower) else "")
         for row in rows
     )
     caption = "Dots are means over folds, bars their 95 % intervals, ticks the single folds."
@@ -119,8 +122,12 @@ def _curves(facts: tuple[dict[str, Any], ...]) -> list[dict[str, np.ndarray]]:
             continue
         for _, part in table.groupby("member") if "member" in table else [(0, table)]:
             part = part.sort_values("epoch")
-            runs.append({name: part[name].to_numpy(float) if name in part else np.full(len(part), np.nan)
-                         for name in ("epoch", "train_loss", "val_loss")})
+            runs.append(
+                {
+                    name: part[name].to_numpy(float) if name in part else np.full(len(part), np.nan)
+                    for name in ("epoch", "train_loss", "val_loss")
+                }
+            )
     return runs
 
 
@@ -158,7 +165,8 @@ def gap_figure(comparison: Comparison) -> Figure | None:
     entries = gap.entries[:MOST_ENTRIES]
     label = metric_label(comparison.metric)
     alt = f"Total gap {number(gap.total, 3)} {label}: " + "; ".join(
-        f"{entry.term} {number(entry.share, 3)} ({number(entry.lower, 3)} to {number(entry.upper, 3)})" for entry in entries
+        f"{entry.term} {number(entry.share, 3)} ({number(entry.lower, 3)} to {number(entry.upper, 3)})"
+        for entry in entries
     )
     caption = "Each bar is the part of the gap that one named cause closes; gain above zero means the net is better."
     height = 80 + 26 * (len(entries) + 1)

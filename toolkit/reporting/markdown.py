@@ -18,19 +18,27 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
     parts = [f"# {_plain(verdict.sentence)}"]
     if comparison.quick:
         parts.append(f"> **{content.QUICK_NOTE}**")
-    parts += [_plain(comparison.question), f"**{content.verdict_word(comparison)}.** {_plain(content.facts_line(comparison))}"]
+    parts += [
+        _plain(comparison.question),
+        f"**{content.verdict_word(comparison)}.** {_plain(content.facts_line(comparison))}",
+    ]
     parts.append("\n".join(f"- {_plain(reason)}" for reason in verdict.reasons))
     parts += ["## Scores", _scores(comparison), _tests(comparison)]
     for group, rows in content.check_rows(comparison).items():
         parts += [f"## {group.capitalize()}", _checks(comparison, rows)]
     parts += ["## Specification", *_specifications(comparison)]
     if comparison.findings:
-        lines = [f"- {_plain(f.get('column') or 'data')}: {_plain(f.get('message'))}. {_plain(f.get('advice'))}"
-                 for f in comparison.findings]
+        lines = [
+            f"- {_plain(f.get('column') or 'data')}: {_plain(f.get('message'))}. {_plain(f.get('advice'))}"
+            for f in comparison.findings
+        ]
         parts += ["## Findings in the data", "\n".join(lines)]
     parts.append("## Pictures")
-    parts += [f"### {_plain(f.title)}{f' ({f.side})' if f.side else ''}\n\n![{_plain(f.alt)}](figures/{f.file_name})\n\n"
-              f"{_plain(f.caption)}" for f in figures.values()]
+    parts += [
+        f"### {_plain(f.title)}{f' ({f.side})' if f.side else ''}\n\n![{_plain(f.alt)}](figures/{f.file_name})\n\n"
+        f"{_plain(f.caption)}"
+        for f in figures.values()
+    ]
     parts += ["## Run it again", f"```\n{content.command(comparison)}\n```"]
     if content.pipeline_yaml(comparison):
         parts.append(f"```yaml\n{content.pipeline_yaml(comparison)}```")
@@ -55,19 +63,35 @@ def _table(head: list[str], rows: list[list[object]]) -> str:
 def _scores(comparison: Comparison) -> str:
     rows = content.score_rows(comparison)
     others = list(dict.fromkeys(name for row in rows for name in row.others))
-    head = ["arm", content.metric_label(comparison.metric), "95 % interval", *map(content.metric_label, others), "fit", "predict"]
-    return _table(head, [
-        [row.arm, content.number(row.mean),
-         f"{content.number(row.lower)} to {content.number(row.upper)}" if math.isfinite(row.lower) else "–",
-         *(content.number(row.others.get(name)) for name in others),
-         content.duration(row.fit_seconds), content.duration(row.predict_seconds)]
-        for row in rows
-    ])
+    head = [
+        "arm",
+        content.metric_label(comparison.metric),
+        "95 % interval",
+        *map(content.metric_label, others),
+        "fit",
+        "predict",
+    ]
+    return _table(
+        head,
+        [
+            [
+                row.arm,
+                content.number(row.mean),
+                f"{content.number(row.lower)} to {content.number(row.upper)}" if math.isfinite(row.lower) else "–",
+                *(content.number(row.others.get(name)) for name in others),
+                content.duration(row.fit_seconds),
+                content.duration(row.predict_seconds),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _tests(comparison: Comparison) -> str:
     rows = [content.test_row(test) for test in comparison.tests]
-    return _table(["test", "arms", "null", "statistic", "p", "gain", "95 % interval", "n"], [list(row.values()) for row in rows])
+    return _table(
+        ["test", "arms", "null", "statistic", "p", "gain", "95 % interval", "n"], [list(row.values()) for row in rows]
+    )
 
 
 def _checks(comparison: Comparison, rows: list[content.CheckRow]) -> str:
@@ -75,7 +99,10 @@ def _checks(comparison: Comparison, rows: list[content.CheckRow]) -> str:
     body = []
     for row in rows:
         answers = [row.answers.get(arm) for arm in arms]
-        cells = ["–" if a is None else f"{a.verdict} ({content.number(a.effect, 3)} {a.effect_unit}): {a.reason}" for a in answers]
+        cells = [
+            "–" if a is None else f"{a.verdict} ({content.number(a.effect, 3)} {a.effect_unit}): {a.reason}"
+            for a in answers
+        ]
         body.append([row.name.replace("_", " "), row.null, *cells])
     return _table(["check", "null hypothesis", *arms], body)
 

@@ -74,8 +74,20 @@ def _write_all(comparison: Comparison, figures: dict[str, Figure], stage: Path) 
 
 def check_table(comparison: Comparison) -> pd.DataFrame:
     """One row per check and arm; details are left to details.json."""
-    columns = ["check", "arm", "group", "null", "statistic", "p_value", "effect", "effect_unit", "threshold", "verdict",
-               "reason", "reference"]
+    columns = [
+        "check",
+        "arm",
+        "group",
+        "null",
+        "statistic",
+        "p_value",
+        "effect",
+        "effect_unit",
+        "threshold",
+        "verdict",
+        "reason",
+        "reference",
+    ]
     return pd.DataFrame([check.to_dict() for check in comparison.checks_found], columns=columns)
 
 

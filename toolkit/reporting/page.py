@@ -57,7 +57,11 @@ def write_report(comparison: Comparison, path: Path | str, dataset: Dataset | No
 def render_page(comparison: Comparison, figures: dict[str, Figure]) -> str:
     """HTML text of the report; everything that comes from the data is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"number": content.number, "p": content.p_text, "duration": content.duration}
     return environment.get_template("report.html.j2").render(**_context(comparison, figures))
@@ -99,11 +103,15 @@ def _colours(palette: Any) -> str:
     return "".join(f"--{role}:{getattr(palette, role)};" for role in ROLES)
 
 
-def _sections(figures: dict[str, Figure]) -> dict[str, list[Figure]]:
-    """Figures by section, in their order."""
-    sections: dict[str, list[Figure]] = {}
+def _sections(figures: dict[str, Figure]) -> dict[str, list[list[Figure]]]:
+    """Rows of pictures by section: the panels of both sides that share a title stand in one row."""
+    sections: dict[str, list[list[Figure]]] = {}
     for figure in figures.values():
-        sections.setdefault(figure.section, []).append(figure)
+        rows = sections.setdefault(figure.section, [])
+        if rows and figure.side and rows[-1][-1].side and rows[-1][-1].title == figure.title:
+            rows[-1].append(figure)
+        else:
+            rows.append([figure])
     return sections
 
 

@@ -15,7 +15,6 @@ from toolkit.reporting.smooth import feature_telling, thin
 __all__ = ["Side", "features_shown", "get_sides"]
 
 RANKING_ROWS = 20_000
-FEATURES = 3
 MOST_FEATURES_RANKED = 200
 
 
@@ -65,8 +64,8 @@ def feature_values(side: Side, dataset: Dataset, feature: str) -> pd.Series:
     return dataset.frame[feature].iloc[side.table["row"].to_numpy(int)].reset_index(drop=True)
 
 
-def features_shown(found: list[Side], dataset: Dataset | None) -> list[str]:
-    """The features that say most about the residuals of either side."""
+def features_shown(found: list[Side], dataset: Dataset | None, most: int) -> list[str]:
+    """The `most` features that say most about the residuals of either side."""
     if dataset is None or not found:
         return []
     best: dict[str, float] = {}
@@ -76,7 +75,7 @@ def features_shown(found: list[Side], dataset: Dataset | None) -> list[str]:
         for feature in dataset.features[:MOST_FEATURES_RANKED]:
             share = feature_telling(dataset.frame[feature].iloc[rows].reset_index(drop=True), residual)
             best[feature] = max(best.get(feature, -1.0), share)
-    return sorted(best, key=lambda feature: -best[feature])[:FEATURES]
+    return sorted(best, key=lambda feature: -best[feature])[:most]
 
 
 def as_axis(values: pd.Series) -> np.ndarray | None:

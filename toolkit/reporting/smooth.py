@@ -64,7 +64,9 @@ def smooth(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def by_level(labels: pd.Series, y: np.ndarray, most: int = 12) -> pd.DataFrame:
     """Mean and standard error of y for each level, the `most` most frequent ones; [levels: level, n, mean, se]."""
-    table = pd.DataFrame({"level": labels.astype("string").fillna("(missing)").to_numpy(), "y": y}).groupby("level")["y"]
+    table = pd.DataFrame({"level": labels.astype("string").fillna("(missing)").to_numpy(), "y": y}).groupby("level")[
+        "y"
+    ]
     found = table.agg(["size", "mean", "std"]).reset_index().set_axis(["level", "n", "mean", "sd"], axis=1)
     found["se"] = found["sd"].fillna(0) / np.sqrt(found["n"])
     kept = found.nlargest(most, "n", keep="first").index
