@@ -111,8 +111,11 @@ class NeuralBase(BaseEstimator):
 
     def _fit_members(
         self, frame: pd.DataFrame, target: np.ndarray, weight: np.ndarray, loss: Loss, groups: np.ndarray | None
-    ) -> None:
-        """Train every architecture of the preset on scaled targets [n, targets]; sets `stacks_`, `fit_info_`."""
+    ) -> list[list[np.ndarray]]:
+        """Train every architecture of the preset on scaled targets [n, targets]; sets `stacks_` and `fit_info_`.
+
+        Returns the rows that each member of each stack held out.
+        """
         from toolkit.models.neural.stack import resolve_accelerator, train_stack
         from toolkit.models.neural.training import Table
         from toolkit.models.neural.tuning import tune_recipe
@@ -122,7 +125,7 @@ class NeuralBase(BaseEstimator):
         architectures = preset.architectures if self.architecture is None else (self.architecture,)
         info: dict[str, Any] = {"members": 0, "parameters": 0, "best_epochs": [], "curves": [], "findings": []}
         info |= {"notes": [], "restarts": []}
-        self.stacks_, self.held_rows_ = [], []
+        self.stacks_, held = [], []
         for architecture in architectures:
             members = self._members(len(frame), target, groups, architecture)
             fewest = min(len(m.train) for m in members)
@@ -138,9 +141,10 @@ class NeuralBase(BaseEstimator):
                 info["notes"].append(note)
             trained = train_stack(table, members, recipe, loss, self.accelerator, self.threads, self.progress)
             self.stacks_.append(FittedStack(architecture, encoder, trained.network))
-            self.held_rows_.append([m.hold for m in trained.members])
+            held.append([m.hold for m in trained.members])
             _record(info, trained, recipe, encoder, architecture)
         self.fit_info_ = info
+        return held
 
     def _overrides(self) -> dict[str, Any]:
         return {

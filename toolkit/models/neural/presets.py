@@ -11,17 +11,19 @@ from torch import nn
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.neural.networks import RealMLP
+from toolkit.models.neural.networks_tabm import TabM, quantile_edges
 
 if TYPE_CHECKING:
     import torch
 
-    from toolkit.models.neural.training import Member, Table
+    from toolkit.models.neural.training import Table
 
 __all__ = ["ARCHITECTURES", "PRESETS", "Preset", "Recipe", "build_network", "describe_presets", "recipe_for"]
 
 ARCHITECTURES = ("realmlp", "tabm")
 INNER_FOLDS = 5
 LEAST_EPOCHS = 16
+MOST_EMBEDDED = 300  # numeric columns; beyond, the periodic embedding would take more memory than the net
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,10 @@ def get_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def build_network(
-    recipe: Recipe,
-    generators: Sequence[torch.Generator],
-    table: Table,
-    outputs: int,
-    members: Sequence[Member],
-) -> nn.Module:
+def build_network(recipe: Recipe, generators: Sequence[torch.Generator], table: Table, outputs: int) -> nn.Module:
     """A fresh stack for a recipe, each member drawn from its own generator."""
-    return RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth)
+    if recipe.architecture == "tabm":
+        edges = quantile_edges(table.inputs[:, : table.columns.numbers])
+        return TabM(generators, table.columns, edges, outputs, recipe.width, recipe.depth, recipe.heads)
+    periodic = table.columns.numbers <= MOST_EMBEDDED
+    return RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth, periodic)

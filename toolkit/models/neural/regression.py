@@ -247,8 +247,8 @@ class NeuralClassifier(ClassifierMixin, NeuralBase):
             return self._fit_one_class()
         target = (y == self.classes_[1]).astype(np.float32)[:, None]
         self.only_probability_ = None
-        self._fit_members(frame, target, weight, LOSSES["bernoulli"], groups)
-        self.temperature_ = self._temperature(frame, target[:, 0], weight)
+        held = self._fit_members(frame, target, weight, LOSSES["bernoulli"], groups)
+        self.temperature_ = self._temperature(frame, target[:, 0], weight, held)
         self.fit_info_["notes"].append(f"logits are divided by the temperature {self.temperature_:.3f}")
         return self
 
@@ -266,12 +266,12 @@ class NeuralClassifier(ClassifierMixin, NeuralBase):
         self.stacks_ = []
         return self
 
-    def _temperature(self, frame, target: np.ndarray, weight: np.ndarray) -> float:
+    def _temperature(self, frame, target: np.ndarray, weight: np.ndarray, held: list) -> float:
         """The temperature that minimises the log loss of every member on the rows it held out."""
         logits, labels, weights = [], [], []
-        for stack, held in zip(self.stacks_, self.held_rows_, strict=True):
+        for stack, members in zip(self.stacks_, held, strict=True):
             raw = stack.responses(frame, LOSSES["bernoulli"], raw=True)[..., 0]
-            for k, rows in enumerate(held):
+            for k, rows in enumerate(members):
                 logits.append(raw[k, rows])
                 labels.append(target[rows])
                 weights.append(weight[rows])
