@@ -47,13 +47,20 @@ def determining_columns(dataset: Dataset, target: str) -> Iterator[tuple[tuple[s
     numbers = _numbers(sample, [c for c in dataset.features if c not in alone])
     columns = _in_sum(numbers, y)
     if columns:
-        yield columns, "a weighted sum of them reproduces it"
+        yield columns, _in_words("sum", columns)
         return
     positive = numbers.loc[:, (numbers > 0).all()]
     if (y > 0).all() and positive.shape[1]:
         columns = _in_sum(np.log(positive), np.log(y))
         if columns:
-            yield columns, "a product of them (or of their powers) reproduces it"
+            yield columns, _in_words("product", columns)
+
+
+def _in_words(form: str, columns: tuple[str, ...]) -> str:
+    if len(columns) == 1:
+        return f"{'a multiple' if form == 'sum' else 'a power'} of it gives the target in nearly all rows"
+    parts = "weighted sum" if form == "sum" else "product or ratio"
+    return f"a {parts} of them gives the target in nearly all rows"
 
 
 def _sample(n: int) -> np.ndarray:
@@ -116,12 +123,12 @@ def _numbers(sample: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def _in_sum(numbers: pd.DataFrame, y: np.ndarray) -> tuple[str, ...]:
     """Columns of a weighted sum that reproduces y, or none.
 
-    Least squares on half of the rows, refitted to the half of these that it meets best (a trimmed fit, so that wrong rows
-    do not hide the rule), judged on the other half. Then the columns that it needs are found by adding them one by one.
+    Least squares on half of the rows, refitted to those that it meets best (a trimmed fit, so that wrong rows do not
+    hide the rule), judged on the other half. Then the columns that it needs are found by adding them one by one.
     """
-    Z, y = numbers.to_numpy(), y[numbers.index] if len(numbers) == len(y) else y[numbers.index.to_numpy()]
+    Z, y = numbers.to_numpy(), y[numbers.index.to_numpy()]
     n, p = Z.shape
-    if p < 2 or n < 4 * p + 40 or np.ptp(y) == 0:
+    if p < 1 or n < 2 * p + 30 or np.ptp(y) == 0:
         return ()
     Z, y = (Z - Z.mean(axis=0)) / Z.std(axis=0), (y - y.mean()) / y.std()
     fit = slice(0, min(n // 2, max(2_000, 10 * p)))
@@ -163,7 +170,7 @@ def _holds(Z: np.ndarray, y: np.ndarray, chosen: list[int], fit: slice, judge: s
 
 
 def _few(Z: np.ndarray, y: np.ndarray) -> list[int]:
-    """The few columns of an exact sum: orthogonal matching pursuit, then every column that is not needed is left out."""
+    """The few columns of an exact sum: orthogonal matching pursuit, then what is not needed is left out."""
     chosen: list[int] = []
     residuals = y - y.mean()
     while np.sqrt(np.mean(residuals**2)) >= EXACT:

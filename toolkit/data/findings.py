@@ -51,6 +51,10 @@ def _finding(name: str, column: str | None, message: str, advice: str) -> Findin
     return {"finding": name, "column": column, "message": message, "advice": advice}
 
 
+def _several(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def _missing_target(dataset: Dataset) -> Iterator[Finding]:
     total = len(dataset.frame) + sum(dataset.dropped.values())
     for reason, count in dataset.dropped.items():
@@ -157,8 +161,8 @@ def _time(dataset: Dataset) -> Iterator[Finding]:
     if steps.gaps:
         yield _finding(
             "time_gaps", dataset.time,
-            f"{steps.gaps:,} gaps in '{dataset.time}', {steps.absent:,} steps of {steps.step} absent in all; "
-            f"the longest, of {steps.longest}, begins after {steps.longest_after}",
+            f"{_several(steps.gaps, 'gap')} in '{dataset.time}', {_several(steps.absent, 'step')} of {steps.step} absent "
+            f"in all; the longest, of {steps.longest}, begins after {steps.longest_after}",
             "lags and seasonal terms need a full grid: fill the gaps or let the series arms do it",
         )  # fmt: skip
     if steps.repeats:
