@@ -1,0 +1,356 @@
+"""The regression arm for series: a dynamic regression whose form is chosen on inner origins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from toolkit.data.series import SeriesData
+from toolkit.errors import InputError, unknown
+from toolkit.models.forecast_frames import answer
+from toolkit.models.forecasting_candidates import (
+    Candidate,
+    alternatives,
+    average_weights,
+    first_candidate,
+    losses,
+)
+from toolkit.models.forecasting_channels import Channel, channels_of
+
+__all__ = ["SeriesRegression"]
+
+SEARCH_SERIES = 120  # series of a panel that decide between candidates, evenly spread
+INNER_ORIGINS = 24  # at most, within the inner judging block
+MEAN_METRICS = ("rmse", "mse", "rmsse")
+TRANSFORMS = {"none": 1.0, "log": 0.0}
+STEPS, MEANS = ("direct", "recursive", "clock"), ("none", "additive", "clock")
+
+
+class SeriesRegression(BaseEstimator):
+    """Dynamic regression on lags, seasons and covariates for one series or a panel.
+
+    The form is chosen on the last part of the training rows: candidates are fitted on what comes before it, forecast
+    from several origins inside it, and the best few are averaged and fitted again on everything. Every setting that is
+    given is kept; what is left at "auto" is chosen, and `fit_info_["frozen"]` holds the choice for a pipeline file.
+
+    Parameters
+    ----------
+    horizon : int
+        Steps ahead.
+    metric : str
+        What the choice goes by, and whether the forecast is a mean (rmse, mse, rmsse) or a median (all others).
+    random_state : int
+        Not used: nothing here is random.
+    coverage : float
+        Of the intervals, which come from the errors at the inner origins.
+    transform : "auto", "none", "log" or float
+        Of the target; a number is a Box-Cox power.
+    lookback : "auto" or int
+        Lags.
+    sharing : "auto", "shared" or float
+        Whether all series have the same coefficients, or their own with this penalty on the difference.
+    steps : "auto", "direct", "recursive" or "clock"
+        One regression for each step ahead; one step and on from there; one for each time of day.
+    mean : "auto", "none", "additive" or "clock"
+        Mean function of calendar and covariates, whose deviations are then regressed on their lags.
+    average : bool
+        Average the best candidates; False keeps the single best one.
+    n_jobs : int
+        Processes for the candidates.
+    """
+
+    def __init__(
+        self,
+        horizon: int = 1,
+        metric: str = "mase",
+        random_state: int = 0,
+        coverage: float = 0.9,
+        transform: str | float = "auto",
+        lookback: str | int = "auto",
+        sharing: str | float = "auto",
+        steps: str = "auto",
+        mean: str = "auto",
+        average: bool = True,
+        n_jobs: int = 1,
+    ):
+        self.horizon = horizon
+        self.metric = metric
+        self.random_state = random_state
+        self.coverage = coverage
+        self.transform = transform
+        self.lookback = lookback
+        self.sharing = sharing
+        self.steps = steps
+        self.mean = mean
+        self.average = average
+        self.n_jobs = n_jobs
+
+    def fit(self, history: SeriesData) -> SeriesRegression:
+        """Choose the form and learn its coefficients from rows up to the origin.
+
+        Raises
+        ------
+        InputError
+            When no series is long enough, or a setting cannot be used on these data.
+        """
+        data = replace(history, horizon=self.horizon)
+        channels = list(channels_of(data))
+        self._check(channels)
+        self.scales_ = {channel.key: channel.scale(data.scale_period) for channel in channels}
+        self.floor_ = {channel.key: float(channel.values.min()) for channel in channels}
+        some = channels[:: max(1, len(channels) // SEARCH_SERIES)]
+        trials = self._search(data, some)
+        weights = self._weights(trials)
+        chosen = [(trial, weight) for trial, weight in zip(trials, weights, strict=True) if weight > 0]
+        chosen.sort(key=lambda pair: -pair[1])
+        self.models_ = joblib.Parallel(self.n_jobs if len(chosen) > 1 else 1)(
+            joblib.delayed(_fit)(trial["candidate"], data, channels) for trial, _ in chosen
+        )
+        self.weights_ = np.array([weight for _, weight in chosen])
+        self._learn_intervals(chosen)
+        self.fit_info_ = self._describe(channels, trials, chosen)
+        return self
+
+    def forecast(self, past: SeriesData, future: pd.DataFrame) -> pd.DataFrame:
+        """Forecast every row of `future`; a series that fails is left out and named in `failed_series_`."""
+        data = replace(past, horizon=self.horizon)
+        predicted, intervals, self.failed_series_ = {}, {}, {}
+        memory = max(model.memory for model in self.models_) + self.horizon
+        for channel in channels_of(data, future, tail=memory):
+            try:
+                path = self._path(channel)
+            except (ValueError, np.linalg.LinAlgError) as error:
+                self.failed_series_[channel.key[0]] = str(error)
+                continue
+            predicted[channel.key] = path
+            half = self.half_widths_ * self.scales_.get(channel.key, channel.scale(data.scale_period))
+            intervals[channel.key] = (path - half, path + half)
+        return answer(data, future, predicted, intervals)
+
+    def _path(self, channel: Channel) -> np.ndarray:
+        """The averaged forecast of one channel, [horizon]; fewer future rows than the horizon are made up to it."""
+        channel = _padded(channel, self.horizon)
+        if channel.key in self.floor_ and self.floor_[channel.key] > 0:
+            # A later value at or below zero has no logarithm: the smallest one of training stands in for it.
+            channel = replace(channel, values=np.maximum(channel.values, self.floor_[channel.key] / 2))
+        mean = self.metric in MEAN_METRICS
+        path = sum(w * m.predict(channel, mean=mean) for m, w in zip(self.models_, self.weights_, strict=True))
+        if not np.isfinite(path).all():
+            raise ValueError("the forecast is not a finite number")
+        return path
+
+    def _check(self, channels: list[Channel]) -> None:
+        if not channels:
+            raise InputError("no series has an observed value before the origin")
+        longest = max(len(channel) for channel in channels)
+        if longest <= self.horizon + 1:
+            raise InputError(
+                f"horizon {self.horizon} is as long as the history: the longest series has {longest} values before the "
+                "origin; forecast fewer steps"
+            )
+        for value, options, what in ((self.steps, STEPS, "steps"), (self.mean, MEANS, "mean")):
+            if value not in ("auto", *options):
+                raise unknown(what, value, ("auto", *options))
+        if isinstance(self.transform, str) and self.transform not in ("auto", *TRANSFORMS):
+            raise unknown("transform", self.transform, ("auto", *TRANSFORMS))
+        wanted = TRANSFORMS.get(self.transform, self.transform)
+        if wanted not in ("auto", 1.0):
+            for channel in channels:
+                if channel.values.min() <= 0:
+                    raise InputError(
+                        f"transform {self.transform!r} needs values above 0; series '{channel.key[0]}' has "
+                        f"{channel.values.min():g}: take transform: none"
+                    )
+
+    def _search(self, data: SeriesData, channels: list[Channel]) -> list[dict[str, Any]]:
+        """Candidates with their forecasts at the inner origins, the first one first."""
+        inner = _Inner.of(channels, self.horizon, data.scale_period)
+        trials: dict[Candidate, dict[str, Any]] = {}
+        start = self._frozen(first_candidate(data, channels))
+        best = self._try(data, channels, inner, [start], trials, start)
+        for vary in alternatives(data, channels):
+            options = [o for o in (self._frozen(c) for c in vary(best)) if o not in trials]
+            best = self._try(data, channels, inner, list(dict.fromkeys(options)), trials, best)
+        if not trials:
+            raise InputError(f"no regression can be fitted: {self.last_cause_}")
+        return list(trials.values())
+
+    def _try(
+        self,
+        data: SeriesData,
+        channels: list[Channel],
+        inner: _Inner,
+        options: list[Candidate],
+        trials: dict[Candidate, dict[str, Any]],
+        best: Candidate,
+    ) -> Candidate:
+        mean = self.metric in MEAN_METRICS
+        made = joblib.Parallel(min(self.n_jobs, max(len(options), 1)))(
+            joblib.delayed(_judge)(option, data, channels, inner, mean) for option in options
+        )
+        for option, forecasts in zip(options, made, strict=True):
+            if isinstance(forecasts, str):
+                self.last_cause_ = forecasts
+                continue
+            loss = inner.loss(self.metric, forecasts)
+            trials[option] = {"candidate": option, "forecasts": forecasts, "loss": loss, "inner": inner}
+            if best not in trials or (loss < trials[best]["loss"] and option.steps != "repeat"):
+                best = option
+        return best
+
+    def _frozen(self, candidate: Candidate) -> Candidate:
+        """The candidate with everything that the user has set."""
+        given: dict[str, Any] = {}
+        if self.transform != "auto":
+            given["transform"] = float(TRANSFORMS.get(self.transform, self.transform))
+        if self.lookback != "auto" and candidate.steps != "repeat":
+            given["lookback"] = int(self.lookback)
+            given["centre"] = min(candidate.centre, given["lookback"])
+        if self.sharing != "auto":
+            given["own"] = np.inf if self.sharing == "shared" else float(self.sharing)
+        if self.steps != "auto" and candidate.steps != "repeat":
+            given["steps"] = self.steps
+        if self.mean != "auto" and candidate.steps in ("direct", "recursive"):
+            given["mean"] = self.mean
+        return replace(candidate, **given)
+
+    def _weights(self, trials: list[dict[str, Any]]) -> np.ndarray:
+        loss = np.array([t["loss"] if t["candidate"].steps != "repeat" else np.inf for t in trials])
+        if not self.average:
+            return np.eye(len(trials))[int(np.argmin(loss))]
+        inner = trials[0]["inner"]
+        return average_weights(lambda mix: inner.loss(self.metric, mix), [trial["forecasts"] for trial in trials])
+
+    def _learn_intervals(self, chosen: list[tuple[dict[str, Any], float]]) -> None:
+        """Half-widths in units of each series' scale, [horizon]: a quantile of the errors at the inner origins."""
+        inner = chosen[0][0]["inner"]
+        path = sum(weight * trial["forecasts"] for trial, weight in chosen)
+        error = ((inner.observed - path) / inner.scale).reshape(-1, self.horizon)
+        spread = np.sqrt(np.nanmean(error**2, axis=0))
+        if len(error) < 50:  # too few for each step: a straight line in the root of the step through all
+            root = np.sqrt(np.arange(1, self.horizon + 1))
+            slope = (
+                np.polynomial.Polynomial.fit(root, spread, 1).convert().coef if self.horizon > 2 else [spread.mean()]
+            )
+            spread = np.maximum(sum(c * root**k for k, c in enumerate(slope)), spread.min())
+        spread = np.maximum(spread, 1e-12)
+        sizes = np.abs(error / spread).ravel()
+        sizes = np.sort(sizes[np.isfinite(sizes)])
+        rank = min(int(np.ceil(self.coverage * (len(sizes) + 1))), len(sizes)) - 1
+        self.half_widths_ = spread * sizes[rank]
+
+    def _describe(
+        self, channels: list[Channel], trials: list[dict[str, Any]], chosen: list[tuple[dict[str, Any], float]]
+    ) -> dict[str, Any]:
+        table = sorted(trials, key=lambda trial: trial["loss"])
+        best = next(trial["candidate"] for trial in table if trial["candidate"].steps != "repeat")
+        labels = [model.label for model in self.models_]
+        design = next((m.design for m in self.models_ if getattr(m, "design", None) is not None), None)
+        return {
+            "formula": " + ".join(
+                f"{weight:.1f} [{label}]" if len(labels) > 1 else label
+                for label, weight in zip(labels, self.weights_, strict=True)
+            ),
+            "terms": [
+                {"term": name, "kind": "mean function", "edf": n} for name, n in (design.terms_ if design else [])
+            ],
+            "parameters": int(sum(model.parameters for model in self.models_)),
+            "family": "gaussian",
+            "candidates": [{**_plain(trial["candidate"]), "inner_loss": trial["loss"]} for trial in table],
+            "frozen": _settings(best),
+            "series": len({channel.key[0] for channel in channels}),
+            "notes": [f"chosen on {trials[0]['inner'].reason}"],
+            "failed_series": {},
+        }
+
+
+class _Inner:
+    """Inner origins: the last part of every channel, on which candidates are judged."""
+
+    def __init__(self, fit_until: list[int], origins: list[np.ndarray], observed: np.ndarray, scale: np.ndarray,
+                 reason: str):  # fmt: skip
+        self.fit_until, self.origins, self.observed, self.scale, self.reason = (
+            fit_until, origins, observed, scale, reason,
+        )  # fmt: skip
+
+    def loss(self, metric: str, forecasts: np.ndarray) -> float:
+        """Mean loss over the observed values."""
+        return float(np.nanmean(losses(metric, self.observed, forecasts, self.scale)))
+
+    @classmethod
+    def of(cls, channels: list[Channel], horizon: int, lag: int) -> _Inner:
+        """Judge on up to a fifth of each channel, at least one horizon; channels too short for that are left out."""
+        fit_until, origins, observed, scale = [], [], [], []
+        for channel in channels:
+            n = len(channel)
+            block = min(max(horizon, n // 5), 40 * horizon)
+            if n - block < max(horizon // 2, 3):
+                block = 0
+            starts = np.arange(
+                n - horizon, n - block - 1, -max(1, (block - horizon) // INNER_ORIGINS + 1, horizon // 4)
+            )
+            at = np.sort(starts[starts >= n - block])[-INNER_ORIGINS:] if block else np.array([], dtype=int)
+            fit_until.append(n - block if block else n)
+            origins.append(at)
+            values = np.where(channel.seen, channel.values, np.nan)[at[:, None] + np.arange(horizon)]
+            observed.append(values.ravel())
+            scale.append(np.full(values.size, channel.until(fit_until[-1]).scale(lag)))
+        if sum(len(at) for at in origins) == 0:
+            raise InputError(f"horizon {horizon} is too long for the history: no inner origin can be judged")
+        flat, unit = np.concatenate(observed), np.concatenate(scale)
+        count, judged = sum(len(at) for at in origins), sum(len(at) > 0 for at in origins)
+        return cls(fit_until, origins, flat, unit, f"{count} inner origins of {judged} series, horizon {horizon}")
+
+
+def _fit(candidate: Candidate, data: SeriesData, channels: list[Channel]) -> Any:
+    return candidate.build(data, channels).fit(channels)
+
+
+def _judge(candidate: Candidate, data: SeriesData, channels: list[Channel], inner: _Inner, mean: bool) -> Any:
+    """Forecasts at the inner origins, flat, or the cause why there are none."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            training = [channel.until(n) for channel, n in zip(channels, inner.fit_until, strict=True)]
+            model = _fit(candidate, data, training)
+            parts = [
+                model.predict(channel, at, mean=mean).ravel()
+                for channel, at in zip(channels, inner.origins, strict=True)
+                if len(at)
+            ]
+    except (ValueError, np.linalg.LinAlgError) as error:
+        return str(error)
+    flat = np.concatenate(parts)
+    return flat if np.isfinite(flat).all() else "forecasts are not finite numbers"
+
+
+def _padded(channel: Channel, horizon: int) -> Channel:
+    """The channel with `horizon` rows ahead: the last one repeated where the future is shorter."""
+    short = horizon - (len(channel.ordinal) - len(channel))
+    if short <= 0:
+        return channel
+    more = np.arange(1, short + 1) + channel.ordinal[-1]
+    known = pd.concat([channel.known, channel.known.iloc[[-1] * short]], ignore_index=True)
+    return replace(channel, ordinal=np.r_[channel.ordinal, more], known=known)
+
+
+def _plain(candidate: Candidate) -> dict[str, Any]:
+    own = "shared" if np.isinf(candidate.own) else candidate.own
+    return {**candidate.__dict__, "own": own}
+
+
+def _settings(candidate: Candidate) -> dict[str, Any]:
+    """Constructor parameters that make the search unnecessary."""
+    power = candidate.transform
+    return {
+        "transform": {1.0: "none", 0.0: "log"}.get(power, power),
+        "lookback": candidate.lookback,
+        "sharing": "shared" if np.isinf(candidate.own) else candidate.own,
+        "steps": candidate.steps,
+        "mean": candidate.mean,
+        "average": False,
+    }

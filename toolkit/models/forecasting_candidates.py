@@ -1,0 +1,154 @@
+"""Which regressions are tried on the inner origins, and how their forecasts are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from toolkit.data.series import SeriesData
+from toolkit.models.forecasting_channels import BoxCox, Channel
+from toolkit.models.forecasting_clock import LEAST_SEASONS, ClockRegression
+from toolkit.models.forecasting_design import Design
+from toolkit.models.forecasting_ridge import LagRegression
+
+__all__ = ["Candidate", "Repeat", "alternatives", "average_weights", "first_candidate", "losses"]
+
+LONGEST_LOOKBACK = 800
+AVERAGING_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings of one regression; every one of them can be frozen by the constructor of `SeriesRegression`."""
+
+    steps: str  # direct, recursive, clock, repeat
+    transform: float = 1.0
+    lookback: int = 1
+    centre: int = 1
+    own: float = np.inf
+    ridge: float = 1e-3
+    mean: str = "none"  # none, additive, clock
+
+    def build(self, data: SeriesData, channels: list[Channel]) -> LagRegression | ClockRegression | Repeat:
+        """The unfitted regression; knots and levels of its design are learned from the channels."""
+        season, transform = max(data.period, 1), BoxCox(self.transform)
+        if self.steps == "repeat":
+            return Repeat(data.horizon, self.lookback)
+        clock = self.steps == "clock" or self.mean == "clock"
+        design = Design(data.periods, clock).fit(channels) if clock or self.mean == "additive" else None
+        if self.steps == "clock":
+            return ClockRegression(data.horizon, season, transform, self.ridge, design)
+        return LagRegression(
+            data.horizon, self.lookback, season, transform, self.centre, self.own, self.ridge,
+            self.steps == "recursive", design,
+        )  # fmt: skip
+
+
+@dataclass
+class Repeat:
+    """The last season again: an ingredient of the average, so that a regression can lean towards it."""
+
+    horizon: int
+    season: int
+
+    @property
+    def label(self) -> str:
+        return f"the value {self.season} steps before" if self.season > 1 else "the last value"
+
+    parameters = 0
+
+    @property
+    def memory(self) -> int:
+        return self.season
+
+    def fit(self, channels: list[Channel]) -> Repeat:
+        return self
+
+    def predict(self, channel: Channel, origins: np.ndarray | None = None, mean: bool = False) -> np.ndarray:
+        at = np.array([len(channel)]) if origins is None else np.asarray(origins)
+        season = min(self.season, int(at.min()))
+        y = channel.values[at[:, None] - season + np.arange(self.horizon) % season]
+        return y[0] if origins is None else y
+
+
+def first_candidate(data: SeriesData, channels: list[Channel]) -> Candidate:
+    """Where the search begins: direct, the last value taken out, the longest lookback that leaves two windows a lag."""
+    lookback = lookbacks(data, channels)[-1]
+    several = len(channels) > 3
+    return Candidate("direct", 1.0, lookback, 1, 0.4 if several else np.inf, 1e-3 if several else 1e-2)
+
+
+def alternatives(data: SeriesData, channels: list[Channel]) -> Iterator[Callable[[Candidate], list[Candidate]]]:
+    """The settings that are varied one after the other, each from the best candidate so far."""
+    positive = all(channel.values.min() > 0 for channel in channels)
+    seasons = [p for p in data.periods if p <= LONGEST_LOOKBACK]
+    covariates = bool(data.known_ahead or data.static)
+    length = int(np.median([len(channel) for channel in channels]))
+    day = data.period
+    if positive:
+        yield lambda best: [replace(best, transform=0.0)]
+    yield lambda best: [replace(best, lookback=n) for n in lookbacks(data, channels) if n != best.lookback]
+    yield lambda best: [replace(best, centre=c) for c in seasons if c <= best.lookback]
+    if len(channels) > 3:
+        yield lambda best: [replace(best, own=own) for own in (0.1, 1.0, np.inf)]
+    else:
+        yield lambda best: [replace(best, ridge=ridge) for ridge in (1e-4, 0.1, 1.0)]
+    yield lambda best: [replace(best, steps="recursive")]
+    if covariates or data.periods:
+        yield lambda best: [replace(best, mean="additive")]
+    if covariates and day >= 12 and length >= LEAST_SEASONS * day:
+        yield lambda best: [replace(best, mean="clock"), replace(best, steps="direct", mean="clock")]
+    if day >= 12 and length >= LEAST_SEASONS * day and len(channels) <= 10:
+        yield lambda best: [Candidate("clock", best.transform, ridge=r) for r in (3.0, 15.0)]
+    yield lambda best: [Candidate("repeat", lookback=s) for s in dict.fromkeys((data.scale_period, *seasons[-1:]))]
+
+
+def lookbacks(data: SeriesData, channels: list[Channel]) -> list[int]:
+    """Numbers of lags to try, ascending: multiples of the seasons of which the series hold enough."""
+    length = int(np.median([len(channel) for channel in channels]))
+    seasons = [p for p in data.periods if p <= LONGEST_LOOKBACK // 2]
+    if seasons:
+        day, week = seasons[0], seasons[-1]
+        wanted = [day, 2 * day, 3 * day] if len(seasons) == 1 else [2 * day, week + day, 2 * week]
+    else:
+        wanted = [2, 4, 12, 24]
+    room = max((length - data.horizon) // 3, 1)
+    return sorted({n for n in wanted if n <= room}) or [max(1, min(room, wanted[0]))]
+
+
+def losses(metric: str, observed: np.ndarray, predicted: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """What the metric makes of each forecast, [n]; its mean decides between candidates."""
+    error = observed - predicted
+    if metric in ("rmse", "mse"):
+        return error**2
+    if metric == "rmsse":
+        return (error / scale) ** 2
+    if metric == "mae":
+        return np.abs(error)
+    if metric == "mape":
+        return np.abs(error) / np.maximum(np.abs(observed), 1e-12)
+    if metric in ("smape", "smape_m3"):
+        return 2 * np.abs(error) / np.maximum(np.abs(observed) + np.abs(predicted), 1e-12)
+    return np.abs(error) / scale
+
+
+def average_weights(
+    loss: Callable[[np.ndarray], float], forecasts: list[np.ndarray], steps: int = AVERAGING_STEPS
+) -> np.ndarray:
+    """Weights of forecasts [candidates] that sum to 1: again and again the one whose inclusion helps most is added.
+
+    Caruana, Niculescu-Mizil, Crew and Ksikes, ICML 2004.
+    """
+    counts, total, best = np.zeros(len(forecasts)), 0.0, np.inf
+    kept = counts
+    for step in range(1, steps + 1):
+        trial = [loss((total + forecast) / step) for forecast in forecasts]
+        winner = int(np.argmin(trial))
+        counts = counts.copy()
+        counts[winner] += 1
+        total = total + forecasts[winner]
+        if trial[winner] < best - 1e-12:
+            best, kept = trial[winner], counts
+    return kept / kept.sum()
