@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from toolkit.comparison.record import ArmResult, Comparison
+from toolkit.data.dataset import Dataset
 from toolkit.reporting.content import margin_value, metric_label, side_kinds
-from toolkit.reporting.contract import plain
+from toolkit.reporting.contract import plain, to_contract
 from toolkit.reporting.first_screen import first_screen
+from toolkit.reporting.outputs import write_outputs
 from toolkit.reporting.style import LIGHT
 
-__all__ = ["Items", "arm_items", "comparison_items"]
+__all__ = ["Items", "arm_items", "batches", "comparison_items", "past_runs", "stage_files", "table_json"]
 
 LONGEST_TAG = 7_900  # MLflow cuts tags and notes at 8,000 characters and parameters at 6,000, without a word
 LONGEST_PARAM = 5_900
+MOST_ITEMS, MOST_PARAMS, MOST_TAGS = 1_000, 100, 100  # limits of one call
+FILES = (
+    *("report.html", "report.md", "comparison.json", "details.json", "checks.csv", "scores.csv"),
+    *("predictions.parquet", "members.parquet", "figures"),
+)
+PAST = ["run_id", "name", "experiment", "dataset", "verdict", "metric", "gain", "lower", "upper", "started", "status"]
 ROLES = {"baseline": "baseline", "reference": "reference", "regression": "baseline", "neural": "challenger"}
 
 
@@ -177,3 +187,44 @@ def _name(key: str) -> str:
 
 def _cut(tags: dict[str, str], most: int) -> dict[str, str]:
     return {key: value if len(value) <= most else value[: most - 4] + " ..." for key, value in tags.items() if value}
+
+
+def stage_files(
+    comparison: Comparison, found: Mapping[str, str], dataset: Dataset | None, out_folder: Path | None, place: Path
+) -> None:
+    """Copy or make the files of a run at `place`, with a comparison.json that names the run."""
+    if out_folder is None:
+        write_outputs(comparison, place, dataset)
+    else:
+        place.mkdir()
+        for source in (Path(out_folder) / name for name in FILES):
+            if source.is_dir():
+                shutil.copytree(source, place / source.name)
+            elif source.exists():
+                shutil.copy2(source, place / source.name)
+    run = {key: found[key] for key in ("tracking_uri", "experiment_id", "run_id")}
+    document = to_contract(comparison) | {"mlflow": run}
+    (place / "comparison.json").write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def past_runs(runs: Iterable[Any], experiments: Mapping[str, str]) -> pd.DataFrame:
+    """Parent runs as a table, one row each, in their order."""
+    rows = []
+    for run in runs:
+        tags, numbers, info = run.data.tags, run.data.metrics, run.info
+        row = {"run_id": info.run_id, "name": info.run_name, "experiment": experiments[info.experiment_id]}
+        row |= {"dataset": tags.get("dataset.name"), "verdict": tags.get("verdict"), "metric": tags.get("metric")}
+        row |= {name: numbers.get(f"compare/{name}") for name in ("gain", "lower", "upper")}
+        row |= {"started": pd.Timestamp(info.start_time, unit="ms", tz="UTC"), "status": info.status}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=PAST)
+
+
+def batches(items: Items) -> Iterator[dict[str, list]]:
+    """Metrics, parameters and tags in parts that one call takes."""
+    metrics, params, tags = items.metrics, list(items.params.items()), list(items.tags.items())
+    while metrics or params or tags:
+        part = {"params": params[:MOST_PARAMS], "tags": tags[:MOST_TAGS]}
+        room = MOST_ITEMS - len(part["params"]) - len(part["tags"])
+        yield {**part, "metrics": metrics[:room]}
+        params, tags, metrics = params[MOST_PARAMS:], tags[MOST_TAGS:], metrics[room:]

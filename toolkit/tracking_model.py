@@ -1,22 +1,37 @@
-"""A fitted arm as a file that MLflow loads: one raw frame in, one frame of predictions with intervals out."""
+"""A fitted arm as a model that MLflow loads: one raw frame in, one frame of predictions with intervals out.
+
+Also what stands beside a model: the rows it has seen and its place in the registry.
+"""
 
 from __future__ import annotations
 
+import json
 import pickle
 import pickletools
 import sys
+import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities import Dataset as LoggedDataset
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
 
+from toolkit.comparison.record import Comparison
+from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 
-__all__ = ["COVERAGE", "FittedArm", "requirements", "save_arm"]
+__all__ = ["COVERAGE", "FittedArm", "dataset_inputs", "log_model", "model_id", "register", "requirements", "save_arm"]
 
 COVERAGE = 0.9
 DISTRIBUTION = "regression-neural-toolkit"
@@ -119,3 +134,111 @@ def requirements(path: Path) -> list[str]:
         with suppress(PackageNotFoundError):  # the standard library, and parts of other distributions
             found.append(f"{name}=={version(name).split('+')[0]}")
     return found
+
+
+def log_model(client: MlflowClient, run: Any, arm: str, estimator: Any, dataset: Dataset) -> str:
+    """The refitted arm as a logged model that `mlflow.pyfunc.load_model` reads; returns its id."""
+    fitted = FittedArm(estimator, dataset.features, dataset.targets, dataset.target_kind)
+    example = dataset.X.head(5)
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(column_type(example[name]), str(name)) for name in example]),
+        outputs=Schema([ColSpec(DataType.double, name) for name in fitted.predict(example)]),
+        params=ParamSchema([ParamSpec("coverage", DataType.double, COVERAGE)]),
+    )
+    model = client.create_logged_model(
+        run.info.experiment_id,
+        name=registry_name(arm),
+        source_run_id=run.info.run_id,
+        model_type="regression-neural-toolkit",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "arm.pkl"
+        save_arm(fitted, file)
+        mlflow.pyfunc.save_model(
+            str(Path(folder) / "model"),
+            loader_module="toolkit.tracking_model",
+            data_path=str(file),
+            signature=signature,
+            pip_requirements=requirements(file),
+            mlflow_model=mlflow.models.Model(model_id=model.model_id, run_id=run.info.run_id),
+        )
+        client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
+    return model.model_id
+
+
+def column_type(values: pd.Series) -> Any:
+    """Text and times are checked by MLflow; numbers are not, because it refuses whole numbers for a decimal column."""
+    if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+        return DataType.string
+    return DataType.datetime if pd.api.types.is_datetime64_any_dtype(values) else AnyType()
+
+
+def register(client: MlflowClient, comparison: Comparison, logged: Mapping[str, tuple[str, str]]) -> None:
+    """Both models as versions of one registered model; the winner is its champion, the other its challenger.
+
+    Without a winner the arm that plays the regression, the simpler one, stays the champion.
+    """
+    name, winner = registry_name(comparison.name), comparison.verdict.winner or comparison.verdict.arms[0]
+    pair = [arm for arm in comparison.verdict.arms if arm in logged]
+    if not pair:
+        return
+    try:
+        client.create_registered_model(name, description=comparison.question)
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    for arm in pair:
+        run_id, model = logged[arm]
+        version = client.create_model_version(
+            name,
+            f"models:/{model}",
+            run_id=run_id,
+            model_id=model,
+            tags={"arm": arm},
+            description=comparison.verdict.sentence,
+        )
+        client.set_registered_model_alias(name, "champion" if arm == winner else "challenger", version.version)
+
+
+def dataset_inputs(comparison: Comparison, dataset: Dataset | None) -> list[DatasetInput]:
+    if dataset is None:
+        return []
+    shape = {"num_rows": len(dataset.frame), "num_elements": int(dataset.frame.size)}
+    schema = {
+        "mlflow_colspec": [
+            {"name": str(c), "type": str(dataset.frame[c].dtype)} for c in (*dataset.features, *dataset.targets)
+        ]
+    }
+    entity = LoggedDataset(
+        name=dataset.name[:500],
+        digest=dataset.sha256[:32],
+        source_type="local",
+        source=json.dumps({"uri": dataset.name}),
+        profile=json.dumps(shape),
+        schema=json.dumps(schema)[:60_000],
+    )
+    return [
+        DatasetInput(entity, [InputTag("mlflow.data.context", f"{comparison.splits.get('scheme')} cross-validation")])
+    ]
+
+
+def registry_name(name: str) -> str:
+    """A name for the registry, which takes no slashes, colons or dots."""
+    return "".join("_" if letter in "/:.%\"'" else letter for letter in name) or "comparison"
+
+
+def model_id(client: MlflowClient, ref: str) -> str:
+    """The id of the logged model that `ref` names."""
+    if ref.startswith("m-"):
+        return ref
+    if len(ref) == 32 and all(letter in "0123456789abcdef" for letter in ref):
+        outputs = client.get_run(ref).outputs
+        if not outputs or not outputs.model_outputs:
+            raise InputError(f"run '{ref}' holds no model: name the run of an arm of the verdict, or NAME@champion")
+        return outputs.model_outputs[0].model_id
+    if "/" in ref:
+        return client.get_model_version(*ref.rsplit("/", 1)).model_id
+    name, _, alias = ref.partition("@")
+    return client.get_model_version_by_alias(name, alias or "champion").model_id

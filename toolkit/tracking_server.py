@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -11,18 +12,26 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from toolkit.errors import InputError
 from toolkit.tracking_views import view_link
 
-__all__ = ["is_server", "link", "serve", "server", "unreachable"]
+__all__ = ["ending", "is_server", "link", "quiet", "serve", "server", "unreachable"]
 
 WAIT = 60  # seconds that a server may take to answer
+# A server that went away is noticed in seconds, and no progress bar is drawn over ours.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 # One worker and no job runner: two processes and about 0.5 GB instead of sixteen and 3 GB.
 LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
@@ -161,3 +170,36 @@ def serve(uri: str, port: int, experiment_id: str | None, view: str | None, open
         with suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Short patience with a server that is gone, and no log lines of set-up work."""
+    loggers = {name: logging.getLogger(name).level for name in ("mlflow", "alembic")}
+    before = {name: os.environ.get(name) for name in PATIENCE}
+    os.environ.update({name: value for name, value in PATIENCE.items() if name not in os.environ})
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(?s).*input example was not provided")
+            yield
+    finally:
+        for name, level in loggers.items():
+            logging.getLogger(name).setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+
+
+@contextmanager
+def ending(client: Any, run_id: str, status: str = "FINISHED") -> Iterator[None]:
+    """Every run ends, whatever happens inside."""
+    try:
+        yield
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        with suppress(Exception):  # the store may be what failed; the first error is the one to show
+            client.set_terminated(run_id, status)
+        raise
+    client.set_terminated(run_id, status)
