@@ -29,7 +29,7 @@ from toolkit.errors import InputError
 from toolkit.reporting.contract import from_contract
 from toolkit.reporting.figures_residuals import residual_png
 from toolkit.tracking_items import Items, arm_items, batches, comparison_items, past_runs, stage_files, table_json
-from toolkit.tracking_model import dataset_inputs, log_model, model_id, register
+from toolkit.tracking_model import dataset_inputs, log_model, model_place, register
 
 __all__ = [
     "DEFAULT_URI",
@@ -238,9 +238,9 @@ def load_logged_model(ref: str, uri: str | None = None) -> Any:
         try:
             if Path(ref).is_dir():
                 return mlflow.pyfunc.load_model(ref)
-            address = f"models:/{model_id(_client(_uri(uri)), ref.removeprefix('models:/'))}"
+            place = model_place(_client(_uri(uri)), ref.removeprefix("models:/"))
             return mlflow.pyfunc.load_model(
-                mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=_uri(uri))
+                mlflow.artifacts.download_artifacts(artifact_uri=place, tracking_uri=_uri(uri))
             )
         except (mlflow.MlflowException, OSError) as error:
             raise InputError(f"no model '{ref}': {_line(error)}") from error

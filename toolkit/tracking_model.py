@@ -31,7 +31,16 @@ from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 
-__all__ = ["COVERAGE", "FittedArm", "dataset_inputs", "log_model", "model_id", "register", "requirements", "save_arm"]
+__all__ = [
+    "COVERAGE",
+    "FittedArm",
+    "dataset_inputs",
+    "log_model",
+    "model_place",
+    "register",
+    "requirements",
+    "save_arm",
+]
 
 COVERAGE = 0.9
 DISTRIBUTION = "regression-neural-toolkit"
@@ -229,16 +238,19 @@ def registry_name(name: str) -> str:
     return "".join("_" if letter in "/:.%\"'" else letter for letter in name) or "comparison"
 
 
-def model_id(client: MlflowClient, ref: str) -> str:
-    """The id of the logged model that `ref` names."""
-    if ref.startswith("m-"):
-        return ref
+def model_place(client: MlflowClient, ref: str) -> str:
+    """Where the files of the logged model are that `ref` names."""
     if len(ref) == 32 and all(letter in "0123456789abcdef" for letter in ref):
         outputs = client.get_run(ref).outputs
         if not outputs or not outputs.model_outputs:
             raise InputError(f"run '{ref}' holds no model: name the run of an arm of the verdict, or NAME@champion")
-        return outputs.model_outputs[0].model_id
-    if "/" in ref:
-        return client.get_model_version(*ref.rsplit("/", 1)).model_id
-    name, _, alias = ref.partition("@")
-    return client.get_model_version_by_alias(name, alias or "champion").model_id
+        ref = outputs.model_outputs[0].model_id
+    elif not ref.startswith("m-"):
+        name, _, alias = ref.partition("@")
+        version = (
+            client.get_model_version(*ref.rsplit("/", 1))
+            if "/" in ref
+            else client.get_model_version_by_alias(name, alias or "champion")
+        )
+        ref = version.source.removeprefix("models:/")
+    return client.get_logged_model(ref).artifact_location
