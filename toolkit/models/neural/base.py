@@ -105,8 +105,6 @@ class NeuralBase(BaseEstimator):
             frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
             return frame.infer_objects() if X.dtype == object else frame
         _check_n_features(self, X, reset=reset)
-        if reset and len(X) == 0:
-            raise InputError("there are no training rows")
         return X.set_axis([str(name) for name in X.columns], axis=1)
 
     def _fit_members(
@@ -120,6 +118,8 @@ class NeuralBase(BaseEstimator):
         from toolkit.models.neural.training import Table
         from toolkit.models.neural.tuning import tune_recipe
 
+        if len(frame) < 2:
+            raise InputError(f"at least 2 training rows are needed, got n_samples = {len(frame)}")
         device = resolve_accelerator(self.accelerator)
         preset = get_preset(self.preset)
         architectures = preset.architectures if self.architecture is None else (self.architecture,)
