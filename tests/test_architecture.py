@@ -15,9 +15,14 @@ ROOMS = (
     *(
         "reporting",
         "tracking_items",
+        "tracking_views",
+        "tracking_model",
+        "tracking_server",
         "tracking",
         "settings",
         "analysis",
+        "assembly",
+        "reporter",
         "stages",
         "pipeline",
         "judging",
@@ -27,7 +32,7 @@ ROOMS = (
 )
 RANK = {room: position for position, room in enumerate(ROOMS)}
 HEAVY = {
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "tracking_model"},
     "matplotlib": {"reporting"},
     "typer": {"cli"},
     "rich": {"cli"},

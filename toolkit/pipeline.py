@@ -13,13 +13,15 @@ from sklearn.base import BaseEstimator
 
 from toolkit import stages
 from toolkit.analysis import Analysis
+from toolkit.assembly import record
 from toolkit.comparison.verdict import compare_arms
 from toolkit.data.dataset import Dataset
 from toolkit.data.findings import find
+from toolkit.data.series import SeriesData
+from toolkit.data.splits import Splits
 from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache
-from toolkit.models.arms import build_arms
 from toolkit.reporter import Reporter, Silent
 from toolkit.reporting.outputs import write_outputs
 from toolkit.settings import Pipeline, read_pipeline, validate
@@ -34,7 +36,8 @@ class Plan:
     settings: Pipeline
     dataset: Dataset
     findings: tuple[dict[str, Any], ...]
-    splits: Any
+    series: SeriesData | None  # the same rows on a regular grid, where forecasts are compared
+    splits: Splits
     metric: str
     arms: dict[str, BaseEstimator]
     pair: tuple[str, str]
@@ -124,7 +127,7 @@ def compare(
             raise InputError("target: name the column to predict")
         data = Dataset.from_frame(data, target, **roles)
     requested = stages.name_arms(arms)
-    content = {
+    content: dict[str, Any] = {
         "name": data.name,
         "question": question,
         "data": {"dataset": data.name, "target": list(data.targets)},
@@ -132,9 +135,10 @@ def compare(
         "metric": metric,
         "margin": margin,
         "compare": None if compare is None else list(compare),
-        "arms": {name: value if isinstance(value, dict) else {} for name, value in requested.items()},
         "tracking": {"uri": tracking_uri},
     }
+    if named := {name: value for name, value in requested.items() if isinstance(value, dict)}:
+        content["arms"] = named  # estimators of the user's own cannot stand in a file
     todo = plan(validate(content, "compare"), quick=quick, dataset=data, own=requested, reporter=reporter or Silent())
     return carry_out(todo, out=out, write=out is not None, reporter=reporter or Silent())
 
@@ -152,16 +156,17 @@ def plan(
     reporter = reporter or Silent()
     if dataset is None:
         dataset = stages.load(settings, base)
-    findings = tuple(find(dataset))
     if quick:
         dataset, settings = stages.shrink(dataset, settings)
-    splits = stages.who_judges(settings, dataset)
+    series = stages.as_series(settings, dataset)
+    findings = tuple(find(dataset)) if series is None else (*dataset.notes, *series.findings)
+    dataset = dataset if series is None else series.as_dataset()
+    splits = stages.who_judges(settings, dataset, series, base)
     metric = stages.primary_metric(settings, dataset)
-    context = stages.context(settings, dataset, metric, quick)
-    arms = build_arms(settings.face, own or settings.arms, context)
+    arms = stages.make_arms(settings, own, dataset, metric, quick, series.horizon if series else 0)
     pair = stages.who_is_compared(settings, list(arms))
     reporter.planned(dataset, findings, splits, metric, list(arms), pair, quick)
-    return Plan(settings, dataset, findings, splits, metric, arms, pair, quick)
+    return Plan(settings, dataset, findings, series, splits, metric, arms, pair, quick)
 
 
 def carry_out(
@@ -182,12 +187,12 @@ def carry_out(
     cache = Cache(folder / ".unfinished" if write else None)
     evaluation = stages.evaluate_arms(todo, cache, engine, reporter)
     reporter.stage("tests and checks")
-    scores, margin = stages.score(todo, evaluation), todo.settings.margin_record
-    tests, verdict = compare_arms(**stages.evidence(todo, evaluation), metric=todo.metric, margin=margin)
+    scores = stages.score(todo, evaluation)
+    tests, verdict = compare_arms(**stages.evidence(todo, evaluation))
     checks = run_checks(**stages.check_inputs(todo, evaluation))
 
     analysis = Analysis(
-        **stages.record(todo, evaluation, scores),
+        **record(todo, evaluation, scores),
         tests=tests,
         verdict=verdict,
         checks_found=checks,

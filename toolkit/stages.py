@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
-from toolkit._version import __version__
-from toolkit.comparison.record import ArmResult
+from toolkit.assembly import costs
 from toolkit.data.catalog import load_dataset
 from toolkit.data.dataset import Dataset
+from toolkit.data.origins import official, rolling_origin
 from toolkit.data.places import bundled
 from toolkit.data.readers import read_sql, read_table
+from toolkit.data.series import SeriesData
 from toolkit.data.splits import Splits, choose_splits
 from toolkit.errors import InputError, unknown
 from toolkit.evaluation.engine import Cache
 from toolkit.evaluation.evaluate import Evaluation, evaluate
-from toolkit.evaluation.scores import default_metric, get_metric, metrics_for, score_table
-from toolkit.models.arms import ArmContext, arm_kind
+from toolkit.evaluation.forecasts import evaluate_forecasts
+from toolkit.evaluation.scores import METRICS, Metric, default_metric, get_metric, metrics_for, score_table
+from toolkit.evaluation.series_scores import SERIES_METRICS, relative, series_score_table
+from toolkit.models.arms import ArmContext, arm_kind, build_arms
 from toolkit.reporter import Reporter
 from toolkit.settings import DEFAULT_ARMS, Pipeline
 
@@ -37,7 +40,6 @@ ROLES = (
     *("features", "drop", "kinds", "time", "series", "groups", "weights"),
     *("known_ahead", "past_only", "static"),
 )
-LIBRARIES = ("pandas", "numpy", "scikit-learn", "statsmodels", "torch", "pytorch-lightning", "mlflow")
 
 
 def find_pipeline(named: str | Path) -> Path:
@@ -83,9 +85,7 @@ def load(settings: Pipeline, base: Path | None) -> Dataset:
         raise InputError("data.target: name the column to predict")
     if data.sql is not None:
         return Dataset.from_frame(read_sql(data.sql.url, data.sql.query), data.target, name=settings.name, **roles)
-    path = Path(str(data.file))
-    if not path.is_absolute() and not path.exists() and base is not None and (base / path).exists():
-        path = base / path
+    path = Path(beside(str(data.file), base))
     return Dataset.from_frame(read_table(path), data.target, name=path.name.split(".")[0], **roles)
 
 
@@ -93,40 +93,77 @@ def shrink(dataset: Dataset, settings: Pipeline) -> tuple[Dataset, Pipeline]:
     """Fewer rows, folds and repeats for a quick run; series keep their rows and lose origins."""
     splits = settings.splits
     if settings.face == "series":
-        splits = splits.model_copy(update={"origins": min(splits.origins or 3, 3)})
+        splits = splits.model_copy(update={"origins": min(splits.origins or QUICK_FOLDS, QUICK_FOLDS)})
         return dataset, settings.model_copy(update={"splits": splits})
-    rows = np.arange(len(dataset.frame))
-    if len(rows) > QUICK_ROWS and splits.scheme != "table":
-        rows = np.sort(np.random.default_rng(splits.seed).choice(rows, QUICK_ROWS, replace=False))
-        dataset = dataset.take(rows)
+    if len(dataset.frame) > QUICK_ROWS and splits.scheme != "table":
+        every = np.random.default_rng(splits.seed).choice(len(dataset.frame), QUICK_ROWS, replace=False)
+        dataset = dataset.take(np.sort(every))
     changes: dict[str, Any] = {"repeats": 1}
     if splits.scheme in ("auto", "kfold", "group", "time"):
         changes["folds"] = min(splits.folds or QUICK_FOLDS, QUICK_FOLDS)
     return dataset, settings.model_copy(update={"splits": splits.model_copy(update=changes)})
 
 
-def who_judges(settings: Pipeline, dataset: Dataset) -> Splits:
+def as_series(settings: Pipeline, dataset: Dataset) -> SeriesData | None:
+    """The rows on a regular grid where forecasts are compared; None for a table."""
+    if settings.face == "table":
+        return None
+    data, horizon = settings.data, settings.splits.horizon
+    if horizon is None:
+        raise InputError("splits.horizon: name the number of steps to forecast, such as 24")
+    return SeriesData.from_dataset(dataset, horizon, data.freq, data.periods, data.country)
+
+
+def who_judges(settings: Pipeline, dataset: Dataset, series: SeriesData | None, base: Path | None) -> Splits:
     """The folds, chosen from the data where the pipeline names none."""
-    chosen = settings.splits.model_dump(exclude_none=True)
-    return choose_splits(dataset, **chosen)
+    chosen = settings.splits
+    if series is not None:
+        if chosen.scheme == "official":
+            return official(series)
+        return rolling_origin(series, chosen.origins or 5, chosen.step, chosen.window)
+    named = chosen.model_dump(exclude_none=True)
+    if chosen.table is not None:
+        named["table"] = beside(chosen.table, base)
+    return choose_splits(dataset, **named)
+
+
+def beside(file: str, base: Path | None) -> Path | str:
+    """A file named in a pipeline: from the working directory, or else from the folder of the pipeline."""
+    if base is not None and not Path(file).exists() and (base / file).exists():
+        return base / file
+    return file
 
 
 def primary_metric(settings: Pipeline, dataset: Dataset) -> str:
     """The metric of the verdict."""
-    name = settings.metric or default_metric(dataset.target_kind)
-    return get_metric(name, dataset.target_kind).name
+    if settings.face == "series":
+        name = settings.metric or "mase"
+        if name not in SERIES_METRICS:
+            raise unknown("metric", name, SERIES_METRICS)
+        return name
+    return get_metric(settings.metric or default_metric(dataset.target_kind), dataset.target_kind).name
 
 
-def context(settings: Pipeline, dataset: Dataset, metric: str, quick: bool) -> ArmContext:
-    """What every arm is told."""
-    return ArmContext(
+def make_arms(
+    settings: Pipeline, own: Mapping[str, Any] | None, dataset: Dataset, metric: str, quick: bool, horizon: int
+) -> dict[str, BaseEstimator]:
+    """Unfitted estimators, told what the pipeline knows, that have looked at the columns they will get."""
+    context = ArmContext(
         kinds=dict(dataset.kinds),
         target_kind=dataset.target_kind,
         metric=metric,
         random_state=settings.splits.seed,
-        horizon=settings.splits.horizon or 0,
+        horizon=horizon,
         quick=quick,
     )
+    arms = build_arms(settings.face, own or settings.arms, context)
+    for name, arm in arms.items():
+        if hasattr(arm, "check_columns"):
+            try:
+                arm.check_columns(dataset)
+            except InputError as error:
+                raise InputError(f"arms.{name}: {error}") from None
+    return arms
 
 
 def name_arms(arms: Sequence[str] | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -181,129 +218,98 @@ def open_tracking(settings: Pipeline) -> dict[str, str] | None:
 def evaluate_arms(todo: Plan, cache: Cache, engine: str, reporter: Reporter) -> Evaluation:
     """Fit every arm on every fold; the two arms of the verdict once more on all rows."""
     reporter.stage("fits")
-    return evaluate(
-        todo.dataset,
-        todo.splits,
-        todo.arms,
-        todo.metric,
-        refit=todo.pair,
-        cache=cache,
-        progress=reporter.fitted,
-        backend=engine,
-    )
+    common = {"refit": todo.pair, "cache": cache, "progress": reporter.fitted, "backend": engine}
+    if todo.series is not None:
+        every = todo.settings.splits.refit or 1
+        done = evaluate_forecasts(todo.series, todo.splits, todo.arms, every=every, **common)
+    else:
+        done = evaluate(todo.dataset, todo.splits, todo.arms, todo.metric, **common)
+    failed = [arm for arm in todo.pair if not (done.predictions["arm"] == arm).any()]
+    if failed:
+        causes = "; ".join(f"{arm}: {done.failures[arm][0]}" for arm in failed)
+        raise InputError(f"no verdict, because an arm of the pair failed on every fold. {causes}")
+    return done
 
 
 def score(todo: Plan, evaluation: Evaluation) -> pd.DataFrame:
-    """Scores of every arm by all metrics of the target's kind, the primary one first."""
+    """Scores of every arm by all metrics that fit, the primary one first."""
+    if todo.series is not None:
+        names = dict.fromkeys((todo.metric, "mase", "rmsse", "mae", "rmse", "smape"))
+        usable = [name for name in names if name == todo.metric or evaluation.predictions["scale"].notna().any()]
+        return series_score_table(evaluation.predictions, tuple(usable))
     return score_table(evaluation.predictions, metrics_for(todo.dataset.target_kind, todo.metric))
 
 
 def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
-    """What the tests see: predictions of the pair, members of the net, groups and features by row."""
+    """What the tests see: the pair's predictions on the folds that both finished, members, groups, features."""
     frame, groups = todo.dataset.frame, todo.dataset.groups
+    predictions = on_common_folds(evaluation.predictions, todo.pair)
+    metric: Any = todo.metric
+    if todo.series is not None:
+        predictions, metric = in_metric_units(predictions, todo.metric)
     return {
-        "predictions": evaluation.predictions,
+        "predictions": predictions,
+        "metric": metric,
         "arms": todo.pair,
+        "margin": todo.settings.margin_record,
         "scheme": todo.splits.scheme,
-        "members": evaluation.members,
+        "members": None if evaluation.members.empty else evaluation.members,
         "groups": frame[groups].to_numpy() if groups else None,
-        "features": todo.dataset.X,
+        "features": todo.dataset.X if len(todo.dataset.features) else None,
         "costs": costs(evaluation),
         "seed": todo.splits.seed,
+        "quick": todo.quick,
     }
 
 
-def costs(evaluation: Evaluation) -> dict[str, dict[str, float]]:
-    """Seconds and parameters of each arm."""
-    rows = evaluation.predictions.groupby("arm").size()
-    found: dict[str, dict[str, float]] = {}
-    for arm, (fit, predict) in evaluation.seconds.items():
-        facts = evaluation.facts.get(arm) or ({},)
-        found[arm] = {
-            "fit_seconds": fit,
-            "predict_seconds": predict,
-            "predict_ms_per_1000": 1e6 * predict / max(int(rows.get(arm, 0)), 1),
-            "parameters": facts[0].get("parameters"),
-        }
-    return found
+def in_metric_units(predictions: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Metric]:
+    """Predictions and a metric of single rows, for a metric of forecasts: MASE is the MAE of scaled errors."""
+    scaled, plain = relative(predictions, name)
+    if plain in METRICS:
+        return scaled, replace(METRICS[plain], name=name, label=SERIES_METRICS[name].label)
+    of = SERIES_METRICS[name]
+
+    def row_loss(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        return of.row_loss(pd.DataFrame({"observed": observed, "predicted": predicted}))
+
+    return scaled, Metric(name, of.label, row_loss, of.finish)
+
+
+def on_common_folds(predictions: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Rows of these arms, on the folds that each of them finished."""
+    mine = predictions[predictions["arm"].isin(arms)]
+    finished = mine.groupby(["repeat", "fold"])["arm"].transform("nunique")
+    return mine[finished == len(set(arms))]
 
 
 def check_inputs(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
-    """What the diagnostics see."""
+    """What the diagnostics see: the pair, and the raw linear fit where there is one."""
+    asked = [*todo.pair, *(["linear"] if "linear" in todo.arms and "linear" not in todo.pair else [])]
+    info = {
+        arm: {
+            "kind": arm_kind(todo.settings.face, arm),
+            "facts": evaluation.facts.get(arm, ()),
+            "failures": evaluation.failures.get(arm, ()),
+        }
+        for arm in asked
+    }
+    design = {
+        arm: model.design_matrix(todo.dataset.X)
+        for arm, model in evaluation.models.items()
+        if todo.series is None and hasattr(model, "design_matrix")
+    }
     return {
         "predictions": evaluation.predictions,
-        "arms_info": evaluation.facts,
-        "arms": todo.pair,
-        "dataset": todo.dataset,
+        "arms_info": info,
+        "dataset": todo.series if todo.series is not None else todo.dataset,
         "metric": todo.metric,
-        "models": evaluation.models,
-        "members": evaluation.members,
+        "design": design,
+        "members": None if evaluation.members.empty else evaluation.members,
         "train_scores": evaluation.train_scores,
         "coverage": todo.settings.coverage,
+        "splits": todo.splits,
+        "seed": todo.splits.seed,
     }
-
-
-def record(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame) -> dict[str, Any]:
-    """The plain-data part of a comparison."""
-    dataset, splits, settings = todo.dataset, todo.splits, todo.settings
-    return {
-        "name": settings.name,
-        "question": settings.question or _question(dataset, todo.pair),
-        "metric": todo.metric,
-        "margin": settings.margin_record,
-        "dataset": {
-            "name": dataset.name,
-            "rows": len(dataset.frame),
-            "features": list(dataset.features),
-            "target": list(dataset.targets) if len(dataset.targets) > 1 else dataset.targets[0],
-            "sha256": dataset.sha256,
-            "target_kind": dataset.target_kind,
-            "dropped_rows": dict(dataset.dropped),
-        },
-        "splits": {
-            "scheme": splits.scheme,
-            "folds": len({fold.fold for fold in splits.folds}),
-            "repeats": splits.repeats,
-            "sha256": splits.sha256,
-            "seed": splits.seed,
-            "reason": splits.reason,
-        },
-        "arms": {name: _arm_result(todo, evaluation, scores, name) for name in todo.arms},
-        "predictions": evaluation.predictions,
-        "members": evaluation.members,
-        "findings": tuple(todo.findings),
-        "quick": todo.quick,
-        "settings": settings.model_dump(exclude_defaults=True) | {"name": settings.name},
-        "versions": versions(),
-    }
-
-
-def _arm_result(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame, name: str) -> ArmResult:
-    facts = evaluation.facts.get(name, ())
-    model = evaluation.models.get(name)
-    whole = getattr(model, "fit_info_", None) or (facts[-1] if facts else {})
-    mine = scores[scores["arm"] == name]
-    fit, predict = evaluation.seconds[name]
-    return ArmResult(
-        name=name,
-        kind=arm_kind(todo.settings.face, name),
-        scores={
-            row.metric: {
-                "mean": row.mean,
-                "se": row.se,
-                "lower": row.lower,
-                "upper": row.upper,
-                "per_fold": row.per_fold,
-            }
-            for row in mine.itertuples()
-        },
-        fit_seconds=fit,
-        predict_seconds=predict,
-        formula=whole.get("formula"),
-        members=whole.get("members"),
-        failures=evaluation.failures.get(name, ()),
-        facts=facts,
-    )
 
 
 def log(analysis: Analysis, tracking: Mapping[str, str], folder: Path | None, reporter: Reporter) -> dict[str, Any]:
@@ -316,18 +322,3 @@ def log(analysis: Analysis, tracking: Mapping[str, str], folder: Path | None, re
         cause = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         reporter.warn(f"not logged to {tracking['tracking_uri']}: {cause}. The report and the files are written.")
         return {"tracking_uri": tracking["tracking_uri"], "error": cause}
-
-
-def versions() -> dict[str, str]:
-    """Versions of the toolkit, Python and the libraries that compute."""
-    found = {"toolkit": __version__, "python": sys.version.split()[0]}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _question(dataset: Dataset, pair: tuple[str, str]) -> str:
-    return f"Does {pair[1]} predict {' and '.join(dataset.targets)} better than {pair[0]}?"

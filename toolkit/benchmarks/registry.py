@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.errors import InputError, unknown
 from toolkit.evaluation.engine import available_cores
-from toolkit.stages import versions
+from toolkit.assembly import versions
 
 __all__ = ["describe", "names", "run_benchmark", "to_markdown", "write_tables"]
 

@@ -182,10 +182,10 @@ def predict(
 ) -> None:
     """New rows through a logged model, with intervals."""
     from toolkit.data.readers import read_table
-    from toolkit.tracking import predict_logged
+    from toolkit.tracking import load_logged_model
 
-    predicted = predict_logged(model, read_table(data), coverage=coverage, tracking_uri=tracking_uri)
-    text = predicted.to_csv(index=False)
+    frame = read_table(data)
+    text = load_logged_model(model, tracking_uri).predict(frame, params={"coverage": coverage}).to_csv(index=False)
     if out is None:
         sys.stdout.write(text)
     else:
@@ -215,9 +215,8 @@ def show(
     """The verdict of a past comparison."""
     from toolkit.reporting.contract import to_contract
     from toolkit.reporting.first_screen import first_screen
-    from toolkit.tracking import read_run
 
-    comparison = read_run(run_named, tracking_uri)
+    comparison = _past(run_named, tracking_uri)
     print(json.dumps(to_contract(comparison), indent=2) if as_json else first_screen(comparison))
 
 
@@ -229,9 +228,8 @@ def report(
 ) -> None:
     """Build the report again from what was logged, without fitting."""
     from toolkit.reporting.page import write_report
-    from toolkit.tracking import read_run
 
-    comparison = read_run(run_named, tracking_uri)
+    comparison = _past(run_named, tracking_uri)
     print(write_report(comparison, out or Path(f"{comparison.name}.html"), None))
 
 
@@ -267,6 +265,17 @@ def benchmark(
     print(json.dumps(result, indent=2) if as_json else to_markdown(result))
 
 
+def _past(run_named: str, tracking_uri: str | None) -> Any:
+    """A past comparison, from the folder it was written to or from the run it was logged in."""
+    if (Path(run_named) / "comparison.json").is_file():
+        from toolkit.reporting.contract import from_contract
+
+        return from_contract(run_named)
+    from toolkit.tracking import read_run
+
+    return read_run(run_named, tracking_uri)
+
+
 def _split(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",")] if text else None
 
@@ -289,7 +298,12 @@ def _save(todo: Any, path: Path, reporter: Terminal) -> None:
     settings = todo.settings.model_dump(exclude_defaults=True)
     settings["data"]["kinds"] = dict(todo.dataset.kinds)
     settings["metric"] = todo.metric
-    settings["splits"] = {**settings.get("splits", {}), **todo.splits.settings}
+    named = {"scheme": todo.splits.scheme, "seed": todo.splits.seed}
+    if todo.splits.scheme in ("kfold", "group", "time"):
+        named["folds"] = len({fold.fold for fold in todo.splits.folds})
+    if todo.splits.scheme in ("kfold", "group", "holdout"):
+        named["repeats"] = todo.splits.repeats
+    settings["splits"] = {**settings.get("splits", {}), **named}
     settings["arms"] = {name: settings.get("arms", {}).get(name, {}) for name in todo.arms}
     settings["compare"] = list(todo.pair)
     try:

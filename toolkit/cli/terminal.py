@@ -67,7 +67,8 @@ class Terminal:
         self.say(f"  splits: {escape(splits.reason)}")
         self.say(f"  arms: {', '.join(arms)}; compared: {pair[0]} against {pair[1]}")
         for finding in findings:
-            self.say(f"  [yellow]noticed[/] {escape(finding['message'])} {escape(finding.get('advice', ''))}")
+            advice = f"; {finding['advice']}" if finding.get("advice") else ""
+            self.say(f"  [yellow]noticed[/] {escape(finding['message'])}[dim]{escape(advice)}[/]")
 
     def say(self, text: str) -> None:
         if not self.quiet:

@@ -23,7 +23,7 @@ class ArmKind:
     kind: str  # baseline, reference, regression, neural
     estimator: str  # "module:Class", imported when the arm is built
     describes: str
-    settings: tuple[tuple[str, Any], ...] = ()  # constructor parameters that make this arm what it is
+    for_binary: str | None = None  # another estimator for a binary target
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,15 @@ ARMS: dict[str, dict[str, ArmKind]] = {
             "regression", f"{_MODELS}.regression:SpecifiedRegression", "a regression specified by search"
         ),
         "boosting": ArmKind("reference", f"{_MODELS}.table:Boosting", "gradient boosted trees, a yardstick"),
-        "neural": ArmKind("neural", f"{_MODELS}.neural.regression:NeuralRegression", "a stack of neural nets"),
+        "neural": ArmKind(
+            "neural",
+            f"{_MODELS}.neural.regression:NeuralRegression",
+            "a stack of neural nets",
+            f"{_MODELS}.neural.regression:NeuralClassifier",
+        ),
     },
     "series": {
+        "naive": ArmKind("baseline", f"{_MODELS}.classical:Naive", "the last value"),
         "seasonal_naive": ArmKind("baseline", f"{_MODELS}.classical:SeasonalNaive", "the value one season ago"),
         "regression": ArmKind(
             "regression", f"{_MODELS}.forecasting:SeriesRegression", "a dynamic regression specified by search"
@@ -99,12 +105,12 @@ def build_arms(
             arms[name] = Wrapped(with_seed(settings, context.random_state), kinds=context.kinds)
             continue
         check_arm(face, name, settings)
-        made_of = _load(face, name)
-        given = {**dict(ARMS[face][name].settings), **settings}
+        made_of = _load(face, name, context.target_kind)
+        given = dict(settings)
         keys = _keys(made_of)
         told = {key: value for key, value in context.parameters().items() if key in keys}
         if context.quick and "preset" in keys:
-            given["preset"] = "quick"
+            given = {**given, "preset": "quick"}
         arms[name] = made_of(**{**told, **given})
     return arms
 
@@ -114,8 +120,10 @@ def arm_kind(face: str, name: str) -> str:
     return ARMS[face][name].kind if name in ARMS[face] else "reference"
 
 
-def _load(face: str, name: str) -> type[BaseEstimator]:
-    module, made_of = ARMS[face][name].estimator.split(":")
+def _load(face: str, name: str, target_kind: str = "real") -> type[BaseEstimator]:
+    entry = ARMS[face][name]
+    place = entry.for_binary if target_kind == "binary" and entry.for_binary else entry.estimator
+    module, made_of = place.split(":")
     return getattr(import_module(module), made_of)
 
 
