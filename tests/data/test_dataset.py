@@ -159,6 +159,27 @@ def test_decimals_from_a_database_are_numbers():
     assert data.frame["x"].isna().tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "dtype"),
+    [
+        (pd.array([1, None] * 30, dtype="Int64"), "number", float),
+        (pd.array([1, 2] * 30, dtype="Int64"), "number", int),
+        (pd.array([1.5, None] * 30, dtype="Float64"), "number", float),
+        (pd.array([True, None] * 30, dtype="boolean"), "category", object),
+        (pd.array([True, False] * 30, dtype="boolean"), "category", bool),
+        (pd.array([1, 2] * 30, dtype="int64[pyarrow]"), "number", int),
+        (pd.period_range("2000-01", periods=60, freq="M"), "date", "M8[ns]"),
+        (pd.to_timedelta(range(60), unit="min"), "number", float),
+        (pd.Categorical(["low", "high"] * 30, ["low", "high"], ordered=True), "ordinal", None),
+    ],
+)
+def test_features_come_in_plain_types(values, kind, dtype):
+    data = Dataset.from_frame(table().assign(extra=values), "price")
+    assert data.kinds["extra"] == kind
+    if dtype is not None:
+        assert data.frame["extra"].dtype == np.dtype(dtype)
+
+
 def test_taking_rows_keeps_the_roles():
     data = Dataset.from_frame(table(), "price", time="when")
     few = data.take([5, 3])
@@ -201,7 +222,7 @@ def test_the_hash_sees_values_names_and_order():
         (None, {"target_kind": "positive"}, "target 'price' is named positive, but its smallest value is"),
         (None, {"target_kind": "count"}, "target 'price' is named count, but it holds negative or fractional values"),
         (None, {"target_kind": "binary"}, "target 'price' is named binary, but it has 60 different values"),
-        (None, {"target": "note"}, "target 'note' holds 60 different texts such as 'text number 0'"),
+        (None, {"target": "note"}, "target 'note' holds 60 values that are no numbers, such as 'text number 0'"),
         (None, {"target": ["price", "price"]}, "a target is named twice"),
         (None, {"drop": ["price"]}, "column 'price' is the target and cannot be in drop too"),
         (None, {"weights": "price", "target": "size"}, "weights column 'price': row"),
@@ -218,8 +239,11 @@ def test_the_hash_sees_values_names_and_order():
         (lambda f: f.to_numpy(), {}, "a table was expected (a pandas DataFrame), got ndarray"),
         (lambda f: f.set_axis(["a", "a", "b", "c", "d", "price"], axis=1), {}, "two columns are called 'a'"),
         (lambda f: f.assign(size=[[1]] * 60), {}, "column 'size' holds list values"),
+        (lambda f: f.assign(size=[{}] * 60), {"drop": ["size"]}, "column 'size' holds dict values"),
+        (lambda f: f.assign(size=1j), {}, "column 'size' holds complex numbers"),
+        (lambda f: f.assign(price=f.price * 1j), {}, "target 'price' holds complex numbers"),
         (lambda f: f[["price"]], {}, "no column is left to predict from"),
-        (lambda f: f.assign(other=["x", "y"] * 30), {"target": ["price", "other"]}, "target 'other' holds 2 different"),
+        (lambda f: f.assign(other=["x", "y"] * 30), {"target": ["price", "other"]}, "target 'other' holds 2"),
     ],
 )  # fmt: skip
 def test_mistakes_end_in_one_line(change, settings, message):

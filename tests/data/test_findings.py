@@ -187,6 +187,18 @@ def test_missing_values_count_as_equal():
     assert identical_x_groups(Dataset.from_frame(frame, "y")).tolist() == [0, 0, 1]
 
 
+def test_identical_rows_are_found_in_any_column():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(0, 2, (500, 20))).add_prefix("c")
+    frame.loc[250:, "c0":"c17"] = frame.loc[:249, "c0":"c17"].to_numpy()
+    frame.loc[300:320] = frame.loc[50:70].to_numpy()
+    frame["c19"] = frame["c19"].map({0: "no", 1: None})
+    expected = frame.groupby(list(frame), sort=False, dropna=False).ngroup().to_numpy()
+    assert expected.max() < 499
+    groups = identical_x_groups(Dataset.from_frame(frame.assign(y=rng.normal(size=500)), "y"))
+    np.testing.assert_array_equal(groups, expected)
+
+
 def test_rand_hie_is_caught_and_split_by_identical_rows():
     frame = sm.datasets.randhie.load_pandas().data
     data = Dataset.from_frame(frame, "mdvis")

@@ -12,6 +12,9 @@ from toolkit.errors import InputError, nearest
 
 __all__ = ["Card", "Roles", "read_card", "read_roles"]
 
+# The same safe loader in C, ten times as fast, where PyYAML was built with it.
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def _several(value: Any) -> Any:
     """One name as a list; `none` and nothing as an empty one."""
@@ -95,7 +98,7 @@ def read_roles(path: Path) -> dict[str, Roles]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"card {path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.data.kinds import KINDS, TARGET_KINDS, apply_kind, infer_kind, is_text
+from toolkit.data.kinds import KINDS, TARGET_KINDS, apply_kind, infer_kind, plain
 from toolkit.data.roles import as_names, check_table, check_weights, clean_target, join_columns, known, parse_time
 from toolkit.errors import InputError, unknown
 
@@ -235,9 +235,7 @@ def _features(
     notes: list[dict[str, Any]] = []
     changed: dict[str, pd.Series] = {}
     for column in features:
-        values = table[column]
-        if is_text(values):
-            values = _plain(values)
+        values = plain(table[column])
         if column in named:
             values, kinds[column] = apply_kind(values, named[column])
         else:
@@ -254,18 +252,3 @@ def _features(
         if values is not table[column]:
             changed[column] = values
     return (table.assign(**changed) if changed else table), kinds, tuple(notes)
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """Objects that are all numbers (decimals, whole numbers beside missing values) as numbers."""
-    inferred = pd.api.types.infer_dtype(column, skipna=True)
-    if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return pd.to_numeric(column)
-    if inferred == "mixed":
-        strange = next((v for v in column if isinstance(v, (list, dict, set, tuple, np.ndarray))), None)
-        if strange is not None:
-            raise InputError(
-                f"column '{column.name}' holds {type(strange).__name__} values such as {str(strange)[:40]}; "
-                "plain values were expected"
-            )
-    return column

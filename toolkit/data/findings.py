@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.data.dataset import Dataset
 from toolkit.data.determines import determining_columns
-from toolkit.data.identical import identical_x_groups, repeated_x, row_hashes
+from toolkit.data.identical import apart, equal_rows, identical_x_groups, repeated_x
 from toolkit.data.kinds import is_text
 from toolkit.data.time_steps import gaps_and_repeats
 
@@ -69,17 +69,13 @@ def _missing_target(dataset: Dataset) -> Iterator[Finding]:
 def _constant(dataset: Dataset) -> Iterator[Finding]:
     for column in dataset.features:
         values = dataset.frame[column]
-        present = values.dropna()
-        if present.empty:
+        if values.iloc[:100].nunique() > 1:
+            continue  # most columns need no look at all their rows
+        if values.isna().all():
             yield _finding("constant_column", column, f"'{column}' is missing in every row", "drop it")
-        elif len(present) == len(values) and _one_value(values):
+        elif values.notna().all() and (values == values.iloc[0]).all():
             message = f"'{column}' holds {values.iloc[0]!r} in every row"
             yield _finding("constant_column", column, message, "drop it: it cannot explain anything")
-
-
-def _one_value(values: pd.Series) -> bool:
-    first = values.iloc[0]
-    return bool(values.iloc[-1] == first and values.iloc[len(values) // 2] == first and (values == first).all())
 
 
 def _identifiers(dataset: Dataset) -> Iterator[Finding]:
@@ -99,13 +95,14 @@ def _identifiers(dataset: Dataset) -> Iterator[Finding]:
 
 def _identifies(values: pd.Series) -> bool:
     """Whole numbers or texts that (nearly) never repeat, and run on like a counter or are called like one."""
+    head = values.iloc[:1000].dropna()  # most columns need no look at all their rows
+    numeric = pd.api.types.is_numeric_dtype(values.dtype)
+    if head.nunique() < 0.9 * len(head) or (numeric and not (head == np.floor(head.astype(float))).all()):
+        return False
     present = values.dropna()
     if len(present) < IDENTIFIER_ROWS:
         return False
-    head = present.iloc[:1000]
-    if head.nunique() < 0.9 * len(head):
-        return False
-    if not pd.api.types.is_numeric_dtype(values.dtype):
+    if not numeric:
         return is_text(values) and present.nunique() >= 0.95 * len(present)
     numbers = present.to_numpy(dtype=float)
     if not np.array_equal(numbers, np.floor(numbers)) or present.nunique() < len(present):
@@ -131,9 +128,8 @@ def _determines(dataset: Dataset) -> Iterator[Finding]:
 def _duplicates(dataset: Dataset) -> Iterator[Finding]:
     if not dataset.features:
         return
-    apart = [c for c in (dataset.time, dataset.series) if c is not None and c not in dataset.features]
-    both = dataset.frame[[*dataset.features, *apart, *dataset.targets]]
-    copies = int(pd.Series(row_hashes(both)).duplicated().sum())
+    both = dataset.frame[[*dataset.features, *apart(dataset), *dataset.targets]]
+    copies = len(both) - int(equal_rows(both).max()) - 1
     if copies:
         yield _finding(
             "duplicated_rows", None, f"{copies:,} of {len(both):,} rows repeat an earlier row in features and target",
@@ -161,8 +157,8 @@ def _time(dataset: Dataset) -> Iterator[Finding]:
     if steps.gaps:
         yield _finding(
             "time_gaps", dataset.time,
-            f"{_several(steps.gaps, 'gap')} in '{dataset.time}', {_several(steps.absent, 'step')} of {steps.step} absent "
-            f"in all; the longest, of {steps.longest}, begins after {steps.longest_after}",
+            f"{_several(steps.gaps, 'gap')} in '{dataset.time}', {_several(steps.absent, 'step')} of {steps.step} "
+            f"absent in all; the longest, of {steps.longest}, begins after {steps.longest_after}",
             "lags and seasonal terms need a full grid: fill the gaps or let the series arms do it",
         )  # fmt: skip
     if steps.repeats:

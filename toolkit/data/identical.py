@@ -1,4 +1,4 @@
-"""Rows whose features are all equal."""
+"""Rows that are equal in some columns."""
 
 from __future__ import annotations
 
@@ -7,19 +7,37 @@ import pandas as pd
 
 from toolkit.data.dataset import Dataset
 
-__all__ = ["identical_x_groups", "repeated_x", "row_hashes"]
+__all__ = ["equal_rows", "identical_x_groups", "repeated_x"]
+
+# Columns that are hashed together; rows that differ in them are told apart and need no further look.
+BLOCK = 8
+MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
 
 
-def row_hashes(frame: pd.DataFrame) -> np.ndarray:
-    """A 64-bit hash of every row, [n]; equal rows have equal hashes, missing values equal each other."""
-    if not frame.shape[1]:
-        return np.zeros(len(frame), dtype=np.uint64)
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+def equal_rows(frame: pd.DataFrame) -> np.ndarray:
+    """Group number of every row, [n]: rows equal in all columns share one, missing values equal each other.
+
+    By 64-bit hashes of a few columns at a time, of the rows that are not yet known to be different; a million rows of
+    continuous values are done after the first columns.
+    """
+    groups = np.zeros(len(frame), dtype=np.int64)
+    rows, used = np.arange(len(frame)), 1
+    for first in range(0, frame.shape[1], BLOCK):
+        part = frame.iloc[:, first : first + BLOCK]
+        part = part if len(rows) == len(frame) else part.iloc[rows]
+        hashes = pd.util.hash_pandas_object(part, index=False).to_numpy()
+        codes = pd.factorize(hashes + MIX * groups[rows].astype(np.uint64))[0]
+        groups[rows] = used + codes
+        used += int(codes.max()) + 1
+        rows = rows[np.bincount(codes)[codes] > 1]
+        if not len(rows):
+            break
+    return pd.factorize(groups)[0]
 
 
 def identical_x_groups(dataset: Dataset) -> np.ndarray:
     """Group number of every row, [n]: rows with identical features share one. Numbered by first appearance."""
-    return pd.factorize(row_hashes(dataset.X))[0]
+    return equal_rows(dataset.X)
 
 
 def repeated_x(dataset: Dataset) -> tuple[float, int]:
@@ -29,8 +47,7 @@ def repeated_x(dataset: Dataset) -> tuple[float, int]:
     """
     if not dataset.features:
         return 0.0, 0
-    apart = [c for c in (dataset.time, dataset.series) if c is not None and c not in dataset.features]
-    groups = pd.factorize(row_hashes(dataset.frame[[*dataset.features, *apart]]))[0]
+    groups = equal_rows(dataset.frame[[*dataset.features, *apart(dataset)]])
     sizes = np.bincount(groups)
     repeated = sizes[groups] > 1
     if not repeated.any():
@@ -38,3 +55,8 @@ def repeated_x(dataset: Dataset) -> tuple[float, int]:
     targets = dataset.frame.loc[repeated, list(dataset.targets)].groupby(groups[repeated])
     differs = (targets.transform("max") != targets.transform("min")).any(axis=1)
     return float(repeated.mean()), int(differs.sum())
+
+
+def apart(dataset: Dataset) -> list[str]:
+    """Time and series columns that are no features: rows that differ in them are different cases."""
+    return [c for c in (dataset.time, dataset.series) if c is not None and c not in dataset.features]

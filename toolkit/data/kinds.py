@@ -9,7 +9,16 @@ import pandas as pd
 
 from toolkit.errors import InputError, unknown
 
-__all__ = ["KINDS", "TARGET_KINDS", "apply_kind", "check_target_kind", "infer_kind", "infer_target_kind", "is_text"]
+__all__ = [
+    "KINDS",
+    "TARGET_KINDS",
+    "apply_kind",
+    "check_target_kind",
+    "infer_kind",
+    "infer_target_kind",
+    "is_text",
+    "plain",
+]
 
 KINDS = ("number", "category", "ordinal", "cyclic", "date", "text")
 TARGET_KINDS = ("real", "positive", "count", "binary")
@@ -19,10 +28,36 @@ TEXT_SHARE, TEXT_LEVELS = 0.5, 50
 # Whole numbers that start far from zero are amounts (prices, years), not counts of events.
 LARGEST_SMALLEST_COUNT = 10
 
+# Answers of `pandas.api.types.infer_dtype` that mean an object column of numbers only.
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
+
 
 def is_text(column: pd.Series) -> bool:
     """Whether the column holds Python strings or objects (not numbers, dates or declared categories)."""
     return pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column.dtype)
+
+
+def plain(column: pd.Series) -> pd.Series:
+    """The column in the types that every arm reads: numpy numbers, booleans, datetimes, categories and objects.
+
+    Objects that are all numbers (decimals, whole numbers beside missing values) become numbers, periods their first
+    moment, durations seconds.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        return column.dt.total_seconds()
+    if pd.api.types.is_complex_dtype(dtype):
+        raise InputError(f"column '{column.name}' holds complex numbers; real numbers were expected")
+    if pd.api.types.is_bool_dtype(dtype) and not isinstance(dtype, np.dtype):
+        return column.astype(object).where(column.notna(), None) if column.isna().any() else column.astype(bool)
+    if pd.api.types.is_numeric_dtype(dtype) and not isinstance(dtype, np.dtype):
+        whole = pd.api.types.is_integer_dtype(dtype) and not column.isna().any()
+        return column.astype("int64") if whole else column.astype("float64")
+    if is_text(column) and pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
+        return pd.to_numeric(column)
+    return column
 
 
 def infer_kind(column: pd.Series) -> str:

@@ -43,7 +43,21 @@ def check_table(frame: Any) -> pd.DataFrame:
         raise InputError(f"two columns are called '{twice}'; every column needs a name of its own")
     if not len(table.columns) or not len(table):
         raise InputError(f"the table is empty ({len(table)} rows, {len(table.columns)} columns)")
+    for column in table.columns:
+        if pd.api.types.is_object_dtype(table[column].dtype):
+            _check_cells(table[column])
     return table.reset_index(drop=True)
+
+
+def _check_cells(column: pd.Series) -> None:
+    """Cells are single values, not lists or tables."""
+    if pd.api.types.infer_dtype(column, skipna=True) == "mixed":
+        strange = next((v for v in column if isinstance(v, (list, dict, set, tuple, np.ndarray, pd.Series))), None)
+        if strange is not None:
+            raise InputError(
+                f"column '{column.name}' holds {type(strange).__name__} values such as {str(strange)[:40]}; "
+                "single values were expected"
+            )
 
 
 def join_columns(table: pd.DataFrame, role: str, names: Any) -> tuple[pd.DataFrame, str | None]:
@@ -61,7 +75,7 @@ def join_columns(table: pd.DataFrame, role: str, names: Any) -> tuple[pd.DataFra
 
 def parse_time(column: pd.Series) -> pd.Series:
     """Dates and times as datetime64 without a zone (UTC where the source has one); whole numbers stay step numbers."""
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+    if pd.api.types.is_integer_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         return column
     expected = "a date or time such as 2024-01-31 13:00 was expected"
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -89,6 +103,8 @@ def clean_target(column: pd.Series, kind: str, *, alone: bool) -> tuple[pd.Serie
     name, present = column.name, column.dropna()
     if present.empty:
         raise InputError(f"target '{name}' is missing in every row")
+    if pd.api.types.is_complex_dtype(column.dtype):
+        raise InputError(f"target '{name}' holds complex numbers; real numbers were expected")
     numeric = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
     if not numeric:
         numbers = pd.to_numeric(present.astype(str), errors="coerce")
@@ -103,11 +119,11 @@ def clean_target(column: pd.Series, kind: str, *, alone: bool) -> tuple[pd.Serie
                 )
             return codes, "binary", tuple(levels)
         elif len(levels) == 1:
-            raise InputError(f"target '{name}' is constant: every row holds {levels[0]!r}")
+            raise InputError(f"target '{name}' is constant: every row holds '{levels[0]}'")
         else:
             example = present[numbers.isna()].iloc[0] if numbers.isna().any() else levels[0]
             raise InputError(
-                f"target '{name}' holds {len(levels)} different texts such as {example!r}; "
+                f"target '{name}' holds {len(levels)} values that are no numbers, such as '{str(example)[:60]}'; "
                 "numbers or exactly two levels were expected" + ("" if alone else ", and numbers for several targets")
             )
     column = column.astype(float)
