@@ -10,8 +10,9 @@ from scipy.fft import dct
 from scipy.stats import t
 
 from toolkit.comparison.rows import PairedRows
+from toolkit.errors import InputError
 
-__all__ = ["Design", "cosine_covariance", "cosine_terms", "make_design", "sum_covariance", "unit_sums"]
+__all__ = ["Design", "cosine_covariance", "cosine_terms", "make_design", "sum_covariance", "training_rows", "unit_sums"]
 
 TIME_SCHEMES = ("time", "rolling_origin")
 # Fewer clusters than this say too little about their variance; with fewer series the verdict is about these series.
@@ -33,6 +34,7 @@ class Design:
     overlap: int = 1  # neighbouring units whose forecast windows overlap: losses are MA(overlap - 1)
     series: np.ndarray | None = field(default=None, repr=False)  # [n], second cluster of a panel
     notes: tuple[str, ...] = ()
+    inflation: float = 1.0  # variance factor for training rows that are as random as the judging rows
 
     @property
     def n(self) -> int:
@@ -54,13 +56,33 @@ def make_design(paired: PairedRows, scheme: str, groups: np.ndarray | None = Non
     if scheme in TIME_SCHEMES or ("origin" in frame and frame["origin"].notna().any()):
         return _ordered(paired)
     kind = "holdout" if len(paired.fold_gain) == 1 else "folds"
+    inflation = 1.0 if kind == "holdout" else training_inflation(paired)
     clusters = _column(frame, "group") if groups is None else np.asarray(groups)[paired.row]
     if clusters is not None:
-        return Design(kind, "groups", pd.factorize(clusters)[0])
+        return Design(kind, "groups", pd.factorize(clusters)[0], inflation=inflation)
     series = _column(frame, "series")
     if series is not None and len(pd.unique(series)) > 1:
-        return Design(kind, "series", pd.factorize(series)[0])
-    return Design(kind, "rows", pd.factorize(paired.row)[0])
+        return Design(kind, "series", pd.factorize(series)[0], inflation=inflation)
+    return Design(kind, "rows", pd.factorize(paired.row)[0], inflation=inflation)
+
+
+def training_inflation(paired: PairedRows) -> float:
+    """1 + rows / n_train: the correction of Nadeau and Bengio (2003), carried over to variances of rows.
+
+    Their variance of the mean gain, (1/J + n_judge/n_train) s², adds to the variance of the judging rows the same
+    variance again for n_train training rows; with row gains of variance v that is v / rows + v / n_train.
+    """
+    return 1 + paired.rows / float(np.mean(training_rows(paired)))
+
+
+def training_rows(paired: PairedRows) -> np.ndarray:
+    """Training rows of each fold, [J]; the rest of the repeat when the table does not say."""
+    if paired.n_train is not None and np.isfinite(paired.n_train).all():
+        return paired.n_train
+    whole = np.bincount(paired.repeat_of_fold, paired.n_judge)[paired.repeat_of_fold]
+    if not (whole > paired.n_judge).all():
+        raise InputError("tests over folds need the number of training rows of each fold (column 'n_train')")
+    return whole - paired.n_judge
 
 
 def _column(frame: pd.DataFrame, name: str) -> np.ndarray | None:
@@ -126,10 +148,10 @@ def unit_sums(contributions: np.ndarray, units: np.ndarray, count: int) -> np.nd
 def cosine_terms(n: int, overlap: int = 1) -> int:
     """Number of cosines for n ordered units whose losses are MA(overlap - 1).
 
-    0.4 n^(2/3) of Lazarus et al. (2018), and never beyond frequency pi / (2 overlap): the spectrum of overlapping
+    0.4 n^(2/3) of Lazarus et al. (2018), and never beyond frequency pi / (2.5 overlap): the spectrum of overlapping
     windows falls towards its first zero at 2 pi / overlap, and terms from there would make the variance too small.
     """
-    return int(max(1, min(np.floor(COSINE_RULE * n ** (2 / 3)), np.floor(n / (2 * overlap)), n - 1)))
+    return int(max(1, min(np.floor(COSINE_RULE * n ** (2 / 3)), np.floor(n / (2.5 * overlap)), n - 1)))
 
 
 def cosine_covariance(sums: np.ndarray, terms: int) -> np.ndarray:
@@ -165,14 +187,14 @@ def sum_covariance(contributions: np.ndarray, design: Design) -> tuple[np.ndarra
 
     Notes
     -----
-    Clusters: G / (G - 1) sum of outer products. Ordered units: equal-weighted cosines, df = their number. Panels: the
-    most conservative of series clusters, serial correlation over origins, and the two-way sum V_series + V_origin -
-    V_both of Cameron, Gelbach and Miller, JBES 29 (2011), 238-249.
+    Clusters: G / (G - 1) sum of outer products, times the inflation of the design. Ordered units: equal-weighted
+    cosines, df = their number. Panels: the most conservative of series clusters, serial correlation over origins, and
+    the two-way sum V_series + V_origin - V_both of Cameron, Gelbach and Miller, JBES 29 (2011), 238-249.
     """
     psi = contributions.reshape(len(contributions), -1)
     by_unit = unit_sums(psi, design.units, design.n)
     if not design.ordered:
-        return _clustered(by_unit), max(design.n - 1, 1), "clusters"
+        return design.inflation * _clustered(by_unit), max(design.n - 1, 1), "clusters"
     terms = cosine_terms(design.n, design.overlap)
     serial = (cosine_covariance(by_unit, terms), float(terms), "serial")
     if design.series is None:

@@ -12,8 +12,9 @@ from toolkit.comparison.bayes import SIZE
 from toolkit.comparison.design import Design, sum_covariance
 from toolkit.comparison.estimate import Estimate, p_value, to_test
 from toolkit.comparison.record import Test
-from toolkit.comparison.rows import PairedRows, gain_of, score_rows
-from toolkit.comparison.tests import clustered_clt
+from toolkit.comparison.row_scores import gain_of, score_rows
+from toolkit.comparison.rows import PairedRows
+from toolkit.comparison.tests import row_test
 
 __all__ = ["encompassing", "weight_of_second"]
 
@@ -161,7 +162,7 @@ def _mix(
             paired, gain=gain, fold_gain=np.bincount(paired.fold, paired.weight * gain) * len(paired.fold_gain)
         )
         estimate: Estimate = replace(
-            clustered_clt(against, design),
+            row_test(against, design),
             name="combination_gain",
             null=f"the mix of both has the same expected score as {arm} alone",
         )

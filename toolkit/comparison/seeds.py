@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from toolkit.comparison.rows import PairedRows, score_rows
+from toolkit.comparison.design import Design
+from toolkit.comparison.estimate import Estimate
+from toolkit.comparison.row_scores import score_rows
+from toolkit.comparison.rows import PairedRows
 
-__all__ = ["seed_variance", "variance_shares"]
+__all__ = ["member_variance", "seed_variance", "variance_shares"]
 
 
 def seed_variance(paired: PairedRows, members: pd.DataFrame | None) -> tuple[float, float, dict[str, float]]:
@@ -40,7 +43,7 @@ def seed_variance(paired: PairedRows, members: pd.DataFrame | None) -> tuple[flo
         matrix = _aligned(paired, members[members["arm"].to_numpy() == arm])
         if matrix is None:
             continue
-        variance = _jackknife(paired, matrix, side)
+        variance = member_variance(paired, matrix, side)
         total, fewest = total + variance, min(fewest, len(matrix) - 1)
         by_arm[arm] = float(np.sqrt(variance))
     return float(total), float(fewest if np.isfinite(fewest) else 1.0), by_arm
@@ -74,7 +77,8 @@ def paired_keys(paired: PairedRows, columns: list[str]) -> pd.MultiIndex:
     )
 
 
-def _jackknife(paired: PairedRows, members: np.ndarray, side: int) -> float:
+def member_variance(paired: PairedRows, members: np.ndarray, side: int) -> float:
+    """Variance of the score of the mean of K members, from their predictions [K, n]; see `seed_variance`."""
     count, cells = len(members), len(paired.cell_scores)
     scale = paired.scale if paired.scale is not None else 1.0
     total = members.sum(axis=0)
@@ -90,22 +94,25 @@ def _jackknife(paired: PairedRows, members: np.ndarray, side: int) -> float:
     return max(together, apart)
 
 
-def variance_shares(paired: PairedRows, rows: float, seeds: float) -> dict[str, float]:
-    """Standard errors of the gain by source: rows, splits and seeds.
+def variance_shares(paired: PairedRows, design: Design, estimate: Estimate, seeds: float) -> dict[str, float]:
+    """Standard errors of the gain by source: judging rows, splits (other training rows) and seeds.
 
-    Splits are what other training rows would change: between repeats where there are several, else what the folds vary
-    beyond rows and seeds. Their variance is floored at 0, since it is a difference of estimates.
+    The parts are those of the interval that decides. With several repeats the spread of the gain between repeats is
+    shown beside them: it is what another random split of the same rows would change.
     """
-    folds = len(paired.fold_gain)
+    known = {"seeds": seeds}
+    if estimate.name == "corrected_t":  # (1/J + n_judge / n_train) s²; the seeds are inside s²
+        ratio, count = float(estimate.details["judge_to_train"]), len(paired.fold_gain)
+        rows = estimate.se**2 / (1 + count * ratio)
+        known |= {"rows": max(0.0, rows - seeds), "splits": estimate.se**2 - rows}
+    else:
+        without = estimate.se**2 - estimate.seed_variance
+        known |= {"rows": without / design.inflation, "splits": without * (1 - 1 / design.inflation)}
+    total = sum(known.values())
+    result = {f"{name}_se": float(np.sqrt(known[name])) for name in ("rows", "splits", "seeds")}
+    result |= {f"{name}_share": known[name] / total if total > 0 else 0.0 for name in ("rows", "splits", "seeds")}
     repeats = np.unique(paired.repeat_of_fold)
-    splits = float("nan")
     if len(repeats) > 1:
-        means = np.array([paired.fold_gain[paired.repeat_of_fold == r].mean() for r in repeats])
-        splits = max(0.0, float(means.var(ddof=1)) / len(repeats) - seeds)
-    elif folds > 1:
-        splits = max(0.0, float(paired.fold_gain.var(ddof=1)) / folds - rows - seeds)
-    known = {"rows": rows, "splits": splits, "seeds": seeds}
-    total = float(np.nansum(list(known.values())))
-    result = {f"{name}_se": float(np.sqrt(value)) for name, value in known.items()}
-    shares = {f"{name}_share": float(value / total) if total > 0 else 0.0 for name, value in known.items()}
-    return result | shares
+        means = [paired.fold_gain[paired.repeat_of_fold == r].mean() for r in repeats]
+        result["between_repeats_sd"] = float(np.std(means, ddof=1))
+    return result

@@ -9,7 +9,7 @@ __all__ = ["number", "percent", "probability", "verdict_sentence"]
 
 # How each test is called in a sentence.
 TEST_WORDS = {
-    "clustered_clt": "row-level test over all folds",
+    "corrected_row_test": "row-level test over all folds",
     "corrected_t": "corrected t test over folds",
     "paired_bootstrap": "studentised bootstrap of paired differences",
     "paired_t": "paired test of row differences",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from toolkit.comparison.design import Design, cosine_terms, sum_covariance, unit_sums
+from toolkit.comparison.design import Design, cosine_terms, sum_covariance, training_rows, unit_sums
 from toolkit.comparison.estimate import Estimate
 from toolkit.comparison.rows import PairedRows
-from toolkit.errors import InputError
 
-__all__ = ["clustered_clt", "corrected_t", "judge_to_train", "paired_bootstrap"]
+__all__ = ["clustered_clt", "corrected_t", "judge_to_train", "paired_bootstrap", "row_test"]
 
 BOOTSTRAP_DRAWS = 1999
 BOOTSTRAP_UNITS = 10_000  # with more units skewness no longer matters and the t interval is used
@@ -17,13 +18,8 @@ CHUNK = 4_000_000  # numbers drawn at once
 
 
 def judge_to_train(paired: PairedRows) -> float:
-    """n_judge / n_train, averaged over folds; from the folds themselves when the table does not say."""
-    if paired.n_train is not None and np.isfinite(paired.n_train).all():
-        return float(np.mean(paired.n_judge / paired.n_train))
-    whole = np.bincount(paired.repeat_of_fold, paired.n_judge)[paired.repeat_of_fold]
-    if not (whole > paired.n_judge).all():
-        raise InputError("the corrected t test needs the number of training rows of each fold (column 'n_train')")
-    return float(np.mean(paired.n_judge / (whole - paired.n_judge)))
+    """n_judge / n_train, averaged over folds."""
+    return float(np.mean(paired.n_judge / training_rows(paired)))
 
 
 def corrected_t(fold_gain: np.ndarray, ratio: float) -> Estimate:
@@ -55,25 +51,22 @@ def corrected_t(fold_gain: np.ndarray, ratio: float) -> Estimate:
     )
 
 
-def clustered_clt(paired: PairedRows, design: Design) -> Estimate:
-    """Row-level central limit theorem for cross-validation, clustered.
+def row_test(paired: PairedRows, design: Design) -> Estimate:
+    """Test on rows, clustered; the one that decides over folds and in time order.
 
-    Row gains of all folds and repeats are averaged over the row (or its group) first, so that a row counts once.
-    Bayle, Bayle, Janson and Mackey, NeurIPS 33 (2020), arXiv 2007.12671, with the variance around the overall mean
-    and the delta method for scores that are not plain averages.
-
-    Under time order the variance is the fixed-smoothing one of the design and the test is that of Diebold and Mariano.
+    Row gains of all folds and repeats are averaged over the row (or its group) first, so that a row counts once. Over
+    folds this is the central limit theorem of `clustered_clt` with the variance factor of Nadeau and Bengio for
+    training rows (`design.inflation`): without it the test speaks of the fitted models only, and names winners between
+    equal learners in up to 15 % of small samples (calibration benchmark). In time order it is the test of Diebold and
+    Mariano with the fixed-smoothing variance of the design.
     """
     gain = paired.estimate
     variance, df, how = sum_covariance(paired.weight * (paired.gain - gain), design)
-    name = "clustered_clt"
-    if design.ordered:
-        name = "diebold_mariano_fixed_b"
-    details = {"unit": design.unit, "covariance": how}
+    details = {"unit": design.unit, "covariance": how, "inflation": design.inflation}
     if design.ordered:
         details |= {"terms": cosine_terms(design.n, design.overlap), "overlap": design.overlap}
     return Estimate(
-        name,
+        "diebold_mariano_fixed_b" if design.ordered else "corrected_row_test",
         gain,
         float(np.sqrt(max(variance[0, 0], 0.0))),
         df,
@@ -83,13 +76,23 @@ def clustered_clt(paired: PairedRows, design: Design) -> Estimate:
     )
 
 
+def clustered_clt(paired: PairedRows, design: Design) -> Estimate:
+    """Row-level central limit theorem for cross-validation, clustered, about the models as they were fitted.
+
+    Bayle, Bayle, Janson and Mackey, NeurIPS 33 (2020), arXiv 2007.12671, with the variance around the overall mean and
+    the delta method for scores that are not plain averages.
+    """
+    null = "the fitted models have the same expected score"
+    return replace(row_test(paired, replace(design, inflation=1.0)), name="clustered_clt", null=null)
+
+
 def paired_bootstrap(paired: PairedRows, design: Design, seed: int = 0, draws: int = BOOTSTRAP_DRAWS) -> Estimate:
     """Studentised bootstrap of paired gains on one set of judging rows, by cluster.
 
     The standardised error (m* - m) / se* is bootstrapped, which follows the skewness of loss differences: Davison and
     Hinkley, Bootstrap Methods and their Application (1997), section 5.2. Above 10,000 clusters the t interval is used.
     """
-    base = clustered_clt(paired, design)
+    base = row_test(paired, design)
     details = {"unit": design.unit, "draws": draws}
     if design.n < 3 or design.n > BOOTSTRAP_UNITS or not base.se > 0:
         return Estimate("paired_t", base.gain, base.se, base.df, base.n, base.null, details={"unit": design.unit})

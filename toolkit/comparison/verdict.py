@@ -26,14 +26,14 @@ from toolkit.comparison.rows import PairedRows, pair_rows
 from toolkit.comparison.seeds import seed_variance, variance_shares
 from toolkit.comparison.sentence import verdict_sentence
 from toolkit.comparison.slices import slices
-from toolkit.comparison.tests import clustered_clt, corrected_t, judge_to_train, paired_bootstrap
+from toolkit.comparison.tests import clustered_clt, corrected_t, judge_to_train, paired_bootstrap, row_test
 from toolkit.errors import InputError
 from toolkit.evaluation.scores import Metric
 
 __all__ = ["DEFAULT_FOLD_TEST", "absolute_margin", "compare_arms"]
 
-# Which of the two tests over folds decides: the calibration benchmark (reports/benchmarks/calibration.md).
-DEFAULT_FOLD_TEST = "clustered_clt"
+# Which of the tests over folds decides: the calibration benchmark (reports/benchmarks/calibration.md).
+DEFAULT_FOLD_TEST = "corrected_row_test"
 FEW_UNITS = 10  # a verdict on fewer independent units says so
 
 
@@ -120,7 +120,7 @@ def compare_arms(
     where, sliced = ([], []) if features is None or paired.identical else slices(paired, design, features, seed)
     details = _details(paired, design, default, margin, width, reference, reason)
     details |= {"encompassing": combined, "slices": where, "nested": nested}
-    details["uncertainty"] = variance_shares(paired, default.se**2 - default.seed_variance, seeds)
+    details["uncertainty"] = variance_shares(paired, design, default, seeds)
     details["uncertainty"]["seed_se_by_arm"] = seed_errors
     if costs:
         details["costs"] = cost_table(costs, tuple(arms)).to_dict("records")
@@ -150,10 +150,10 @@ def _estimates(paired: PairedRows, design: Design, seed: int) -> list[Estimate]:
             raise InputError(f"metric '{paired.metric_name}' has no row losses: one holdout cannot be tested with it")
         return [paired_bootstrap(paired, design, seed)]
     if design.kind in ("time", "panel"):
-        return [clustered_clt(paired, design)]
+        return [row_test(paired, design)]
     found = [corrected_t(paired.fold_gain, judge_to_train(paired))]
     if paired.row_level:
-        found.append(clustered_clt(paired, design))
+        found += [clustered_clt(paired, design), row_test(paired, design)]
     return found
 
 
