@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from toolkit.errors import InputError
-from toolkit.models.neural.windows import Panel, seasonal_scale
+from toolkit.models.neural.forecasting_panel import Panel, seasonal_scale
 
 __all__ = ["ChannelScales", "ColumnEncoder", "SeriesEncoder", "calendar_features", "fill_forward"]
 

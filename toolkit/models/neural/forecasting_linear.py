@@ -1,7 +1,7 @@
 """The closed-form linear forecast: least squares from the inputs of a window to all horizons at once.
 
-One map for all series, and where it pays a map of its own for each channel (series and target), shrunk towards the common one. It is the starting
-point of the linear-skip net, and with the residual net at zero it is the forecast.
+One map for all series, and where it pays a map of its own for each channel (series and target), shrunk towards the
+common one. It is the starting point of the linear-skip net, and with the residual net at zero it is the forecast.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from toolkit.models.neural.forecasting_losses import ForecastLoss
-from toolkit.models.neural.windows import Batch, Layout, Origins, Panel, gather, in_target_units
+from toolkit.models.neural.forecasting_panel import Layout, Panel
+from toolkit.models.neural.windows import Batch, Origins, gather, in_target_units, normalised_future
 
 __all__ = ["LinearMap", "Moments", "Start", "apply_linear", "choose_start", "moments", "solve_linear"]
 
+SMALL_MAP = 2000  # numbers of a map up to which a copy for each window is cheaper than a product for each channel
 CHUNK = 4096  # windows gathered at a time
 LOCAL_NUMBERS = 60_000_000  # most numbers that maps and moments of each series may hold, together about half a gigabyte
 
@@ -76,13 +78,6 @@ def blocks(panel: Panel, origins: Origins, most: int) -> Iterator[Tensor]:
         yield torch.arange(begin, min(origins.count, begin + step * CHUNK), step, device=panel.values.device)
 
 
-def normalised_future(panel: Panel, batch: Batch) -> Tensor:
-    """Future values as the linear map sees them: on the modelling scale, less the level, over the size, [n, H]."""
-    future = panel.to_model(batch.future, batch.channel)
-    future = (future - batch.level[..., None]) / batch.size[..., None]
-    return torch.where(batch.seen, future, torch.zeros_like(future))
-
-
 def moments(panel: Panel, origins: Origins, layout: Layout, by_channel: bool, most: int) -> Moments:
     """Sums of products over windows whose future is fully seen (over all windows if there is none such).
 
@@ -133,21 +128,39 @@ def solve_linear(sums: Moments, ridge: float, own_weight: float | None) -> Linea
     penalty[-1] = 1e-10
     # Inputs that never move (a constant covariate) must not make the system singular.
     penalty = penalty + 1e-9 * total.gram.diagonal().max().clamp(min=1e-12)
-    common = torch.linalg.solve(total.gram + penalty.diag(), total.cross)
+    common = _solve(total.gram + penalty.diag(), total.cross)
     if own_weight is None or sums.gram.dim() == 2:
         return LinearMap(common.float())
     prior = (total.gram + penalty.diag()) * (own_weight / total.windows.clamp(min=1))
     right = sums.cross - sums.gram @ common  # what the common map leaves unexplained in each channel
-    own = torch.linalg.solve(sums.gram + prior, right)
+    own = _solve(sums.gram + prior, right)
     return LinearMap(common.float(), own.float())
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve for symmetric positive definite matrices, by Cholesky; a matrix singular to rounding by LU."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    return torch.linalg.solve(matrix, right) if bool(failed.any()) else torch.cholesky_solve(right, factor)
+
+
+def by_channel(inputs: Tensor, channel: Tensor, weights: Tensor) -> Tensor:
+    """Inputs times the weights of their channel, [n, F], [n], [channels, F, H] -> [n, H]."""
+    if weights[0].numel() <= SMALL_MAP:
+        parts = zip(inputs.split(1024), channel.split(1024), strict=True)
+        return torch.cat([torch.bmm(x[:, None], weights[c])[:, 0] for x, c in parts])
+    forecast = inputs.new_empty(len(inputs), weights.shape[-1])
+    order = channel.argsort()
+    present, counts = channel[order].unique_consecutive(return_counts=True)
+    for c, rows in zip(present.tolist(), order.split(counts.tolist()), strict=True):
+        forecast[rows] = inputs[rows] @ weights[c]
+    return forecast
 
 
 def apply_linear(linear: LinearMap, batch: Batch) -> Tensor:
     """Normalised forecasts of windows of the panel that was fitted, [n, F] -> [n, H]."""
     forecast = batch.inputs @ linear.common
     if linear.own is not None:
-        parts = zip(batch.inputs.split(512), batch.channel.split(512), strict=True)
-        forecast = forecast + torch.cat([torch.bmm(x[:, None], linear.own[c])[:, 0] for x, c in parts])
+        forecast = forecast + by_channel(batch.inputs, batch.channel, linear.own)
     return forecast
 
 
@@ -162,12 +175,19 @@ class Start:
     linear: LinearMap
 
 
-RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-OWN_WEIGHTS = (None, 3000.0, 1000.0, 300.0, 100.0, 30.0)
+RIDGES = (1e-5, 1e-3, 1e-2, 1e-1, 1.0)
+CAUTIOUS = 0.1  # where nothing can be held back
+OWN_WEIGHTS = (300.0, 3000.0, 1000.0, 100.0, 30.0)  # the first one is tried at every lookback
 
 
 def choose_start(
-    panel: Panel, inner: Origins, validation: Origins, layout: Layout, lookbacks: Sequence[int], loss: ForecastLoss, most: int
+    panel: Panel,
+    inner: Origins,
+    validation: Origins,
+    layout: Layout,
+    lookbacks: Sequence[int],
+    loss: ForecastLoss,
+    most: int,
 ) -> Start:
     """Lookback and penalties with the smallest loss on the validation windows, all from one pass over the windows.
 
@@ -180,29 +200,31 @@ def choose_start(
 
     Notes
     -----
-    Without validation windows nothing can be chosen: the shortest lookback and the largest penalty are taken.
+    Without validation windows nothing can be chosen: the shortest lookback and a large penalty are taken.
     """
     if not validation.count:
         shortest = replace(layout, lookback=min(lookbacks))
         sums = moments(panel, inner, shortest, False, most)
-        return Start(shortest, RIDGES[-1], None, math.nan, solve_linear(sums, RIDGES[-1], None))
+        return Start(shortest, CAUTIOUS, None, math.nan, solve_linear(sums, CAUTIOUS, None))
     own = affordable_by_channel(panel, layout)
     sums = moments(panel, inner, layout, own, most)
     judged = [gather(panel, validation, numbers, layout) for numbers in blocks(panel, validation, validation.count)]
+
+    def candidate(lookback: int, ridge: float, own_weight: float | None) -> Start:
+        less, shorter = layout.lookback - lookback, replace(layout, lookback=lookback)
+        linear = solve_linear(sums.drop_lags(less), ridge, own_weight)
+        windows = [replace(batch, inputs=batch.inputs[:, less:]) for batch in judged]
+        return Start(shorter, ridge, own_weight, validation_loss(panel, linear, windows, loss), linear)
+
     best: Start | None = None
     for lookback in lookbacks:
-        less = layout.lookback - lookback
-        part, shorter = sums.drop_lags(less), replace(layout, lookback=lookback)
-        windows = [replace(batch, inputs=batch.inputs[:, less:]) for batch in judged]
-
-        def candidate(ridge: float, weight: float | None, part=part, shorter=shorter, windows=windows) -> Start:
-            linear = solve_linear(part, ridge, weight)
-            return Start(shorter, ridge, weight, validation_loss(panel, linear, windows, loss), linear)
-
-        here = min((candidate(ridge, None) for ridge in RIDGES), key=lambda start: start.loss)
+        here = min((candidate(lookback, ridge, None) for ridge in RIDGES), key=lambda start: start.loss)
         if own:
-            here = min([here, *(candidate(here.ridge, w) for w in OWN_WEIGHTS[1:])], key=lambda start: start.loss)
+            here = min(here, candidate(lookback, here.ridge, OWN_WEIGHTS[0]), key=lambda start: start.loss)
         best = here if best is None or here.loss < best.loss else best
+    if own:
+        for own_weight in OWN_WEIGHTS[1:]:
+            best = min(best, candidate(best.layout.lookback, best.ridge, own_weight), key=lambda start: start.loss)
     return best
 
 

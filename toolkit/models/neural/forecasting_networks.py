@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from toolkit.models.neural.forecasting_linear import by_channel
+from toolkit.models.neural.forecasting_panel import Layout, Panel
 from toolkit.models.neural.networks import Generators, stacked
-from toolkit.models.neural.windows import Batch, Layout, Origins, Panel, gather
+from toolkit.models.neural.windows import Batch, Origins, gather
 
 __all__ = ["ResidualForecaster", "averaging", "forecast_batches", "interpolation"]
 
@@ -49,7 +52,7 @@ class Block(nn.Module):
         super().__init__()
         self.register_buffer("pooled", pooled, persistent=False)
         sizes = [pooled.shape[1] + context, *[width] * depth]
-        self.layers = nn.ModuleList(StackedDense(generators, a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(StackedDense(generators, a, b) for a, b in pairwise(sizes))
         self.backcast = StackedDense(generators, width, lags, zero=True)
         self.forecast = StackedDense(generators, width, knots, zero=True)
 
@@ -149,9 +152,8 @@ class ResidualForecaster(nn.Module):
             return None
         linear = torch.bmm(x, self.skip)
         if self.own is not None:
-            flat, which = x.flatten(0, 1), channel.flatten()
-            parts = [torch.bmm(a[:, None], self.own[b])[:, 0] for a, b in zip(flat.split(512), which.split(512), strict=True)]
-            linear = linear + torch.cat(parts).view_as(linear)
+            own = by_channel(x.flatten(0, 1), channel.flatten(), self.own)
+            linear = linear + own.view_as(linear)
         return linear
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict]:
@@ -165,8 +167,13 @@ class ResidualForecaster(nn.Module):
         groups: dict[tuple[float, float], dict] = {}
         for name, parameter in self.named_parameters():
             factor, decay = rule(name)
-            groups.setdefault((factor, decay), {"params": [], "factor": factor, "decay": decay})["params"].append(parameter)
-        return [{**group, "lr": learning_rate * group["factor"], "weight_decay": group["decay"]} for group in groups.values()]
+            groups.setdefault((factor, decay), {"params": [], "factor": factor, "decay": decay})["params"].append(
+                parameter
+            )
+        return [
+            {**group, "lr": learning_rate * group["factor"], "weight_decay": group["decay"]}
+            for group in groups.values()
+        ]
 
 
 @torch.no_grad()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,15 +14,19 @@ from toolkit.errors import InputError
 from toolkit.models.neural.forecasting_frames import SeriesEncoder
 from toolkit.models.neural.forecasting_linear import Start, choose_start
 from toolkit.models.neural.forecasting_losses import ForecastLoss
-from toolkit.models.neural.windows import Layout, Origins, Panel, training_and_validation
+from toolkit.models.neural.forecasting_panel import Layout, Panel
+from toolkit.models.neural.windows import Origins, training_and_validation
 
 __all__ = ["Plan", "lookback_candidates", "make_plan"]
 
 LONGEST = 720  # lags at most, unless the user asks for more
 VALIDATED = 4000  # validation windows at most
-HELD = 0.2  # share of the last rows of a series that choose, but at least one horizon and at most ten
+HELD = 0.2  # share of the last rows of a series that choose, at most; at least one horizon
+ENOUGH = 200  # horizons to choose by, over all series; and at least three of each where the share allows it
 CROSSED = 16  # targets up to which the lags of the others may enter
-WORK = 4e10  # products of one pass over the windows, about: fixes how many windows a wide layout uses
+MOST_WINDOWS = 200_000  # of one pass over the windows
+Settings = tuple[bool, bool, bool]  # logarithms, the window's own scale, crossed lags
+WORK = 2e10  # products of one pass over the windows, about: fixes how many windows a wide layout uses
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Plan:
     validation: Origins
     every: Origins
     start: Start
-    tried: tuple[dict, ...]
+    settings: Settings
+    tried: tuple[dict, ...] = ()
 
 
 def make_plan(data, horizon: int, metric: str, loss: ForecastLoss, lookback: int | None, device: str) -> Plan:
@@ -43,29 +49,43 @@ def make_plan(data, horizon: int, metric: str, loss: ForecastLoss, lookback: int
     seen = values[np.isfinite(values)]
     if not len(seen):
         raise InputError(f"'{data.targets[0]}' has no observed value in the training rows")
-    logs = (False, True) if seen.min() >= 0 and seen.max() > 0 else (False,)
-    crosses = (False, True) if 1 < len(data.targets) <= CROSSED else (False,)
-    best: Plan | None = None
     tried: list[dict] = []
-    for log in logs:
-        encoder = SeriesEncoder(data, log, _scaling(metric))
-        panel = encoder.panel(data.frame)[0].to(device)
-        lengths = panel.stop - panel.first
-        block = held_rows(lengths, horizon)
-        candidates = [lookback] if lookback else lookback_candidates(data.periods, horizon, lengths - block)
-        inner, validation, every = training_and_validation(
-            panel, horizon, context_rows(max(candidates), encoder.season, horizon, lengths - block), block, VALIDATED
-        )
-        for local, cross in [(local, cross) for local in (False, True) for cross in crosses]:
-            layout = _layout(max(candidates), horizon, encoder.season, local, cross)
-            most = int(np.clip(WORK / layout.width(panel) ** 2, 20_000, 200_000))
-            start = choose_start(panel, inner, validation, layout, candidates, loss, most)
-            tried.append(_record(log, start))
-            if best is None or start.loss < best.start.loss:
-                best = Plan(encoder, panel, inner, validation, every, start, ())
-            if not validation.count:
-                break
-    return Plan(best.encoder, best.panel, best.inner, best.validation, best.every, best.start, tuple(tried))
+    best = _candidate(data, horizon, metric, loss, lookback, device, (False, False, False), tried)
+    # One change at a time, kept where it pays: logarithms, the window's own scale, the lags of other targets.
+    may_log = seen.min() >= 0 and seen.max() > 0
+    may_cross = 1 < len(data.targets) <= CROSSED
+    for change, allowed in enumerate((may_log, True, may_cross)):
+        if allowed and best.validation.count:
+            settings = tuple(value or i == change for i, value in enumerate(best.settings))
+            other = _candidate(data, horizon, metric, loss, lookback, device, settings, tried)
+            best = min(best, other, key=lambda plan: plan.start.loss)
+    return replace(best, tried=tuple(tried))
+
+
+def _candidate(
+    data,
+    horizon: int,
+    metric: str,
+    loss: ForecastLoss,
+    lookback: int | None,
+    device: str,
+    settings: Settings,
+    tried: list,
+) -> Plan:
+    """The best closed form with logarithms, local scale and crossed lags as set."""
+    log, local, cross = settings
+    encoder = SeriesEncoder(data, log, _scaling(metric))
+    panel = encoder.panel(data.frame)[0].to(device)
+    lengths = panel.stop - panel.first
+    block = held_rows(lengths, horizon)
+    candidates = [lookback] if lookback else lookback_candidates(data.periods, horizon, lengths - block)
+    context = context_rows(max(candidates), encoder.season, horizon, lengths - block)
+    inner, validation, every = training_and_validation(panel, horizon, context, block, VALIDATED)
+    layout = _layout(max(candidates), horizon, encoder.season, local, cross)
+    most = int(np.clip(WORK / layout.width(panel) ** 2, 20_000, MOST_WINDOWS))
+    start = choose_start(panel, inner, validation, layout, candidates, loss, most)
+    tried.append(_record(log, start))
+    return Plan(encoder, panel, inner, validation, every, start, settings)
 
 
 def _scaling(metric: str) -> str:
@@ -75,7 +95,7 @@ def _scaling(metric: str) -> str:
 
 
 def _layout(lookback: int, horizon: int, season: int, local: bool, cross: bool) -> Layout:
-    recent = min(lookback, max(season, 4), 48)
+    recent = min(lookback, max(season, 4), 24)
     return Layout(lookback, horizon, recent, min(lookback, max(2 * season, 8)), local, cross)
 
 
@@ -92,7 +112,8 @@ def held_rows(lengths: Tensor, horizon: int) -> Tensor:
 
     When every series is that short, a quarter of each.
     """
-    share = (lengths * HELD).long().clamp(min=horizon, max=10 * horizon)
+    most = horizon * max(3, math.ceil(ENOUGH / len(lengths)))
+    share = (lengths * HELD).long().clamp(max=most).clamp(min=horizon)
     block = torch.where(lengths >= 2 * horizon + 2, share, torch.zeros_like(share))
     if not bool(block.any()):
         block = torch.where(lengths >= 4, torch.div(lengths, 4, rounding_mode="floor"), torch.zeros_like(lengths))
@@ -104,11 +125,17 @@ def lookback_candidates(periods: Sequence[int], horizon: int, lengths: Tensor) -
     typical = float(lengths.double().median())
     most = int(np.clip((typical - horizon) * 0.6, 1, LONGEST))
     fitting = [p for p in periods if 1 < p <= most]
-    wanted = {horizon, *(m * p for p in fitting for m in (1, 2, 3))}
     if fitting:
-        wanted |= {fitting[-1] + fitting[0], fitting[-1] + horizon, int(1.5 * fitting[-1])}
+        wanted = {
+            2 * fitting[0],
+            fitting[-1],
+            fitting[-1] + fitting[0],
+            int(1.5 * fitting[-1]),
+            2 * fitting[-1],
+            3 * fitting[-1],
+        }
     else:
-        wanted |= {4, 8, 2 * horizon, 3 * horizon}
+        wanted = {4, 8, horizon, 2 * horizon, 3 * horizon}
     return sorted(v for v in wanted if 0 < v <= most) or [most]
 
 

@@ -13,12 +13,13 @@ from torch import Tensor
 from toolkit.models.neural.forecasting_linear import LinearMap
 from toolkit.models.neural.forecasting_losses import ForecastLoss
 from toolkit.models.neural.forecasting_networks import ResidualForecaster, forecast_batches
-from toolkit.models.neural.presets import Recipe
+from toolkit.models.neural.forecasting_panel import Layout, Panel
+from toolkit.models.neural.forecasting_presets import ForecastRecipe
 from toolkit.models.neural.stack import Trained, train_members
 from toolkit.models.neural.training import Member, Progress, StackModule, generators
-from toolkit.models.neural.windows import Layout, Origins, Panel, gather, in_target_units
+from toolkit.models.neural.windows import Origins, gather, in_target_units
 
-__all__ = ["ForecastRecipe", "WindowModule", "Windows", "train_windows"]
+__all__ = ["WindowModule", "Windows", "train_windows"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class WindowModule(StackModule):
         network: ResidualForecaster,
         windows: Windows,
         members: Sequence[Member],
-        recipe: Recipe,
+        recipe: ForecastRecipe,
         loss: ForecastLoss,
         progress: Progress | None = None,
     ) -> None:
@@ -81,32 +82,14 @@ class WindowModule(StackModule):
     @torch.no_grad()
     def validation_loss(self) -> Tensor:
         total, counted = torch.zeros(len(self.members), device=self.device), 0.0
-        for batch, normalised in forecast_batches(self.network, self.windows.panel, self.windows.hold, self.windows.layout):
+        for batch, normalised in forecast_batches(
+            self.network, self.windows.panel, self.windows.hold, self.windows.layout
+        ):
             predicted = in_target_units(self.windows.panel, batch, normalised)
             loss = self.loss(predicted, batch.future.expand(predicted.shape[:-1]))
             total += torch.where(batch.seen, loss, 0.0).sum((-2, -1))
             counted += float(batch.seen.sum())
         return total / max(counted, 1.0)
-
-
-@dataclass(frozen=True)
-class ForecastRecipe(Recipe):
-    """A recipe for forecasting nets: small steps, since the start is good already.
-
-    The learning rate rises over the first twentieth of the steps and falls along a cosine to zero.
-    """
-
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    betas: tuple[float, float] = (0.9, 0.99)
-    dropout: float = 0.1
-    clip: float | None = 1.0
-    depth: int = 2
-    steps: int = 64  # mini-batches of an epoch: between two looks at the validation windows
-
-    def learning_rate_at(self, t: float) -> float:
-        return self.learning_rate * (t / 0.05 if t < 0.05 else 0.5 * (1 + math.cos(math.pi * (t - 0.05) / 0.95)))
 
 
 def train_windows(
@@ -125,7 +108,7 @@ def train_windows(
     nothing = np.empty(0, dtype=np.int64)
     members = [Member(seed, nothing, nothing) for seed in seeds]
 
-    def build(members: Sequence[Member], recipe: Recipe) -> WindowModule:
+    def build(members: Sequence[Member], recipe: ForecastRecipe) -> WindowModule:
         return WindowModule(_network(windows, linear, members, recipe, loss), windows, members, recipe, loss, progress)
 
     if not (recipe.epochs and windows.train.count and windows.hold.count):
@@ -135,7 +118,7 @@ def train_windows(
 
 
 def _network(
-    windows: Windows, linear: LinearMap | None, members: Sequence[Member], recipe: Recipe, loss: ForecastLoss
+    windows: Windows, linear: LinearMap | None, members: Sequence[Member], recipe: ForecastRecipe, loss: ForecastLoss
 ) -> ResidualForecaster:
     panel, layout = windows.panel, windows.layout
     own = None if linear is None or linear.own is None else linear.own.cpu()

@@ -13,98 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST_LOG = 12.0  # a forecast above 160,000 times the mean of its series is a runaway, not a forecast
+from toolkit.models.neural.forecasting_panel import Layout, Panel
+
+__all__ = ["Batch", "Origins", "gather", "in_target_units", "normalised_future", "training_and_validation"]
+
 LARGEST_LAG = 1e3  # of a normalised lag: a series that was flat in training and moves now
-FLOOR = 0.1  # a window's own scale is at least this share of the channel's spread: a flat stretch must not blow up the rest
-
-__all__ = ["Batch", "Layout", "Origins", "Panel", "gather", "in_target_units", "seasonal_scale", "training_and_validation"]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """All rows of all series, one after the other, resident on one device.
-
-    Attributes
-    ----------
-    values : Tensor, [rows, targets], float64
-        Targets on the modelling scale (after the transform), filled forward where missing. Double, because a level of 1e9 is subtracted first.
-    seen : Tensor, [rows, targets], bool
-    raw : Tensor, [rows, targets], float32
-        Targets in their own units divided by `scale` of their channel; what the loss is computed on.
-    known, past, calendar : Tensor, [rows, columns], float32
-        Standardised covariates known ahead, covariates known up to the origin, calendar features.
-    static : Tensor, [series, columns], float32
-    first, stop : Tensor, [series], int64
-        First row of each series and the row behind its last one.
-    spread : Tensor, [series, targets], float32
-        Typical size of a change on the modelling scale; the floor of a window's own scale hangs on it.
-    scale : Tensor, [series, targets], float32
-        Size of the errors in target units that counts as one in the loss.
-    unit, offset : Tensor, [series, targets], float64
-        With `log`, the modelling scale is log(value / unit + offset).
-    identity : Tensor, [series, targets], int64
-        Number of the channel (series and target) in the net, from 1; 0 for a series that was not there in training.
-    log : bool
-    """
-
-    values: Tensor
-    seen: Tensor
-    raw: Tensor
-    known: Tensor
-    past: Tensor
-    calendar: Tensor
-    static: Tensor
-    first: Tensor
-    stop: Tensor
-    spread: Tensor
-    scale: Tensor
-    unit: Tensor
-    offset: Tensor
-    identity: Tensor
-    log: bool
-
-    @property
-    def targets(self) -> int:
-        return self.values.shape[1]
-
-    def to(self, device: str | torch.device) -> Panel:
-        """The same panel on another device."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
-
-    def to_model(self, scaled: Tensor, channel: Tensor) -> Tensor:
-        """Values over the scale of their channel, [..., H], on the modelling scale, float64."""
-        values = scaled.double() * self.scale.flatten()[channel][..., None]
-        if not self.log:
-            return values
-        unit, offset = self.unit.flatten()[channel][..., None], self.offset.flatten()[channel][..., None]
-        return (values / unit + offset).clamp(min=1e-6).log()
-
-    def from_model(self, modelled: Tensor, channel: Tensor) -> Tensor:
-        """The way back: values over the scale of their channel, [..., H] -> [..., H], float64."""
-        if self.log:
-            unit, offset = self.unit.flatten()[channel][..., None], self.offset.flatten()[channel][..., None]
-            modelled = (modelled.clamp(max=LARGEST_LOG).exp() - offset) * unit
-        return modelled / self.scale.flatten()[channel][..., None]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a window holds: how far it looks back and ahead, and over which lags covariates enter."""
-
-    lookback: int
-    horizon: int
-    covariate_lags: int
-    scale_lags: int
-    local_scale: bool  # divide by the mean absolute deviation over the last `scale_lags`, else by the channel's spread
-    cross: bool = False  # the lags of the other targets of the same series enter too
-
-    def width(self, panel: Panel) -> int:
-        """Number of linear inputs of a window, [F]: lags first."""
-        steps = self.horizon + self.covariate_lags
-        others = (panel.targets - 1) * self.covariate_lags if self.cross else 0
-        return (self.lookback + others + steps * panel.known.shape[1] + self.covariate_lags * panel.past.shape[1]
-                + panel.calendar.shape[1] + panel.static.shape[1] + (panel.targets if panel.targets > 1 else 0) + 1)
+FLOOR = 0.1  # a window's own scale is at least this share of the channel's spread, or a flat stretch blows up the rest
 
 
 @dataclass(frozen=True)
@@ -201,7 +115,7 @@ def gather(panel: Panel, origins: Origins, number: Tensor, layout: Layout) -> Ba
     spread = panel.spread.flatten()[channel]
     size = spread
     if layout.local_scale:
-        deviation = lags[..., -layout.scale_lags:].abs().sum(-1) / seen[..., -layout.scale_lags:].sum(-1).clamp(min=1)
+        deviation = lags[..., -layout.scale_lags :].abs().sum(-1) / seen[..., -layout.scale_lags :].sum(-1).clamp(min=1)
         size = torch.maximum(deviation, FLOOR * spread)
     ahead = origin[..., None] + torch.arange(layout.horizon, device=device)  # [..., H]
     within = ahead < panel.stop[series][..., None]
@@ -226,6 +140,13 @@ def in_target_units(panel: Panel, batch: Batch, normalised: Tensor) -> Tensor:
     return panel.from_model(modelled.flatten(-2), channel).float().view(normalised.shape)
 
 
+def normalised_future(panel: Panel, batch: Batch) -> Tensor:
+    """Future values as a net is to forecast them: on the modelling scale, less the level, over the size, [..., H]."""
+    future = panel.to_model(batch.future, batch.channel)
+    future = (future - batch.level[..., None]) / batch.size[..., None]
+    return torch.where(batch.seen, future, torch.zeros_like(future))
+
+
 def last_seen(lags: Tensor, seen: Tensor) -> Tensor:
     """Latest observed value of each window, [...]; the latest filled one where nothing was seen."""
     position = torch.where(seen, torch.arange(1, lags.shape[-1] + 1, device=lags.device), 0).amax(-1)
@@ -234,11 +155,18 @@ def last_seen(lags: Tensor, seen: Tensor) -> Tensor:
 
 
 def _covariates(
-    panel: Panel, layout: Layout, series: Tensor, origin: Tensor, target: Tensor, rows: Tensor, inside: Tensor, ahead: Tensor
+    panel: Panel,
+    layout: Layout,
+    series: Tensor,
+    origin: Tensor,
+    target: Tensor,
+    rows: Tensor,
+    inside: Tensor,
+    ahead: Tensor,
 ) -> list[Tensor]:
     """Inputs beside the own lags, each [..., columns], float32."""
     parts: list[Tensor] = []
-    recent, valid = rows[..., -layout.covariate_lags:], inside[..., -layout.covariate_lags:, None]
+    recent, valid = rows[..., -layout.covariate_lags :], inside[..., -layout.covariate_lags :, None]
     if layout.cross and panel.targets > 1:
         parts.append(_other_targets(panel, layout, series, target, recent, valid[..., 0]))
     if panel.known.shape[1]:
@@ -254,10 +182,14 @@ def _covariates(
     return parts
 
 
-def _other_targets(panel: Panel, layout: Layout, series: Tensor, target: Tensor, recent: Tensor, valid: Tensor) -> Tensor:
+def _other_targets(
+    panel: Panel, layout: Layout, series: Tensor, target: Tensor, recent: Tensor, valid: Tensor
+) -> Tensor:
     """Lags of the other targets less their last value over their spread, [..., (k - 1) * lags], in column order."""
     k = panel.targets
-    order = (target[..., None] + torch.arange(1, k, device=target.device)) % k  # [..., k - 1]: the next targets, round the circle
+    order = (
+        target[..., None] + torch.arange(1, k, device=target.device)
+    ) % k  # [..., k - 1]: the next targets, round the circle
     values = panel.values[recent[..., None, :], order[..., :, None]]  # [..., k - 1, lags]
     seen = panel.seen[recent[..., None, :], order[..., :, None]] & valid[..., None, :]
     level = last_seen(values, seen)
@@ -285,25 +217,15 @@ def training_and_validation(
     length = panel.stop - panel.first
     start = panel.first + torch.minimum(torch.full_like(length, context), (length - horizon).clamp(min=1))
     cut = panel.stop - block
-    inner = Origins.of(start, (cut - horizon + 1).maximum(torch.where(cut > start, start + 1, start)), cut, 1, panel.targets)
+    inner = Origins.of(
+        start, (cut - horizon + 1).maximum(torch.where(cut > start, start + 1, start)), cut, 1, panel.targets
+    )
     origins = torch.where(block > 0, (block - horizon + 1).clamp(min=1), torch.zeros_like(block))
     step = max(1, int(np.ceil(int(origins.sum()) * panel.targets / most)))
     # Counted back from the end, so that the latest window is always among them.
     phase = torch.where(origins > 0, (origins - 1) % step, torch.zeros_like(origins))
     validation = Origins.of(cut + phase, cut + origins, panel.stop, step, panel.targets)
-    every = Origins.of(start, (panel.stop - horizon + 1).maximum(start + 1).minimum(panel.stop), panel.stop, 1, panel.targets)
+    every = Origins.of(
+        start, (panel.stop - horizon + 1).maximum(start + 1).minimum(panel.stop), panel.stop, 1, panel.targets
+    )
     return inner, validation, every
-
-
-def seasonal_scale(values: np.ndarray, period: int) -> float:
-    """Mean absolute change over one season of [n] observed values in order (the scale of MASE); the plain change if short.
-
-    A series that repeats itself exactly takes its mean absolute value, or 1 if it is all zeros.
-    """
-    for lag in dict.fromkeys((period, 1)):
-        change = np.abs(values[lag:] - values[:-lag]) if len(values) > lag else np.array([])
-        change = change[np.isfinite(change)]
-        if len(change) and change.mean() > 0:
-            return float(change.mean())
-    size = np.nanmean(np.abs(values)) if np.isfinite(values).any() else 0.0
-    return float(size) if size > 0 else 1.0
