@@ -47,18 +47,17 @@ class Marginal:
         return len(self.part)
 
     def columns(self, values: np.ndarray, width: int, inside: bool = False) -> np.ndarray:
-        """First `width` columns, [n, width]; `inside` clips numbers to the training range, for interactions."""
+        """First `width` columns, [n, width]; `inside` ends the line where the bends end, for interactions."""
         variable = self.variable
         if variable.kind == "factor":
             return (values[:, None] == np.arange(width)).astype(float)
         if variable.kind == "cyclic":
             return fourier(values, variable.period, width)
-        if inside:
-            values = np.clip(values, variable.low, variable.high)
+        clipped = np.clip(values, *variable.inner)
+        line = (clipped if inside else values)[:, None]
         if self.curve is None or width == 1:
-            return values[:, None]
-        bends = self.curve(values)[:, : width - 1]
-        return np.hstack([values[:, None], bends])
+            return line
+        return np.hstack([line, self.curve(clipped)[:, : width - 1]])
 
 
 def learn_marginal(variable: Variable, values: np.ndarray, most_knots: int) -> Marginal:
@@ -68,6 +67,7 @@ def learn_marginal(variable: Variable, values: np.ndarray, most_knots: int) -> M
     if variable.kind == "cyclic":
         width = int(min(variable.distinct - 1, 2 * (most_knots // 2)))
         return Marginal(variable, bands(width))
+    values = np.clip(values, *variable.inner)
     knots = place_knots(values, most_knots)
     if len(knots) < 3:
         return Marginal(variable, np.array([LINE]))

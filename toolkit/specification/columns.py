@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ ROWS_LOOKED_AT = 20_000  # quantiles and transforms are learned from at most thi
 MOST_LEVELS = 200  # rarer levels of a factor share one
 SKEWED = 1.5  # skewness above which logs are tried
 WIDE = 5.0  # a log needs the largest value to be at least this many medians
+SLIVER = 5e-4  # share of rows in each tail beyond which bends and interactions end
+FENCE = 0.5  # values may lie this share of the inner range beyond it before they are pulled in
 DATE_LIKE = 0.95  # share of texts that must parse before a column of text counts as dates
 MISSING, RARE = "(missing)", "(rare)"
 TRANSFORMS = {
@@ -41,7 +43,9 @@ class Variable:
     transform : str
         Key of `TRANSFORMS`, applied before centring and scaling.
     low, high : float
-        Training range of the transformed, standardised values.
+        Fences of the transformed, standardised values: no value leaves them, in training or later.
+    inner : (float, float)
+        Range with all but a sliver of the training rows; bends and interactions end there.
     fill : float
         Raw value that stands in for a missing one (the training median).
     period : float
@@ -59,6 +63,7 @@ class Variable:
     scale: float = 1.0
     low: float = 0.0
     high: float = 0.0
+    inner: tuple[float, float] = (0.0, 0.0)
     fill: float = 0.0
     floor: float = -np.inf
     distinct: int = 0
@@ -81,7 +86,8 @@ class Variable:
         raw = np.where(np.isfinite(raw), raw, self.fill)
         if self.kind == "cyclic":
             return raw
-        return (TRANSFORMS[self.transform][1](np.maximum(raw, self.floor)) - self.center) / self.scale
+        standardised = (TRANSFORMS[self.transform][1](np.maximum(raw, self.floor)) - self.center) / self.scale
+        return np.clip(standardised, self.low, self.high)
 
     def to_raw(self, standardised: np.ndarray) -> np.ndarray:
         """Standardised values [n] back in the units of the column."""
@@ -176,14 +182,18 @@ def variables_of(name: str, column: pd.Series, sample: pd.Series, kind: str, fin
         return []
     made = []
     if not finite.all():
-        made.append(Variable(f"{name}_missing", name, "number", part="missing", high=1.0, distinct=2))
+        made.append(Variable(f"{name}_missing", name, "number", part="missing", high=1.0, inner=(0.0, 1.0), distinct=2))
     spread = to_numbers(sample)
-    number = learn_number(name, spread[np.isfinite(spread)] if np.isfinite(spread).any() else numbers[finite], kind)
+    spread = spread[np.isfinite(spread)]
+    number = learn_number(name, spread if len(np.unique(spread)) > 1 else numbers[finite], kind)
     low, high = float(numbers[finite].min()), float(numbers[finite].max())
     if low == high:
         findings.append(finding("constant column", name, f"column '{name}' is constant: left out", "drop it"))
         return made
-    return [widen(number, low, high), *made]
+    if kind == "cyclic":
+        return [replace(number, low=low, high=high), *made]
+    extreme_values(number, numbers[finite], findings)
+    return [number, *made]
 
 
 def learn_number(name: str, values: np.ndarray, kind: str) -> Variable:
@@ -194,26 +204,28 @@ def learn_number(name: str, values: np.ndarray, kind: str) -> Variable:
         period = float(values.max() - values.min() + step)
         return Variable(name, name, "cyclic", fill=fill, distinct=distinct, period=period)
     transform = choose_transform(values, distinct)
-    floor = {"log": float(values.min()), "log1p": 0.0}.get(transform, -np.inf)
+    floor = {"log": 0.5 * float(values.min()), "log1p": 0.0}.get(transform, -np.inf)
     transformed = TRANSFORMS[transform][1](values)
-    scale = float(transformed.std()) or 1.0
+    center, scale = float(transformed.mean()), float(transformed.std()) or 1.0
+    inner = (np.quantile(transformed, (SLIVER, 1 - SLIVER)) - center) / scale
+    if distinct <= 20 or inner[0] == inner[1]:
+        inner = (np.array([transformed.min(), transformed.max()]) - center) / scale
+    reach = FENCE * (inner[1] - inner[0])
     return Variable(
-        name, name, "number", "", transform, float(transformed.mean()), scale, fill=fill, floor=floor, distinct=distinct
-    )
+        name, name, "number", "", transform, center, scale, float(inner[0] - reach), float(inner[1] + reach),
+        (float(inner[0]), float(inner[1])), fill, floor, distinct,
+    )  # fmt: skip
 
 
-def widen(variable: Variable, low: float, high: float) -> Variable:
-    """The variable with the range of all training rows, not of the sample."""
-    from dataclasses import replace
-
-    if variable.kind == "cyclic":
-        return replace(variable, low=low, high=high)
-    function = TRANSFORMS[variable.transform][1]
-    floor = {"log": low, "log1p": min(low, 0.0)}.get(variable.transform, -np.inf)
-    if variable.transform == "log1p" and floor <= -1 or variable.transform == "log" and floor <= 0:
-        floor = variable.fill * 1e-3  # rows outside the sample reach where the log does not: they share its lower end
-    ends = (function(np.maximum(np.array([low, high]), floor)) - variable.center) / variable.scale
-    return replace(variable, low=float(ends[0]), high=float(ends[1]), floor=floor)
+def extreme_values(variable: Variable, numbers: np.ndarray, findings: list[Finding]) -> None:
+    """Say how many training values lie beyond the fences."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = TRANSFORMS[variable.transform][1](np.maximum(numbers, variable.floor))
+    values = (values - variable.center) / variable.scale
+    count = int(((values < variable.low) | (values > variable.high)).sum())
+    if count:
+        message = f"column '{variable.name}': {count} values lie far outside the others and count as the nearest fence"
+        findings.append(finding("extreme values", variable.name, message, "check them for errors of recording"))
 
 
 def choose_transform(values: np.ndarray, distinct: int) -> str:
@@ -263,13 +275,7 @@ def date_variables(name: str, sample: pd.Series, findings: list[Finding]) -> lis
             continue
         kind = "cyclic" if period else "number"
         base = learn_number(f"{name}_{part}", values, kind)
-        made.append(
-            Variable(
-                base.name, name, kind, part, "identity", base.center, base.scale,
-                (values.min() - base.center) / base.scale, (values.max() - base.center) / base.scale,
-                base.fill, distinct=distinct, period=period,
-            )
-        )  # fmt: skip
+        made.append(replace(base, source=name, part=part, period=period))
     if not made:
         findings.append(finding("constant column", name, f"column '{name}' holds one date: left out", "drop it"))
     return made

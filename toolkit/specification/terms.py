@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
+from scipy.linalg import eigh
 
-from toolkit.specification.basis import BEND, FINE, Marginal
+from toolkit.specification.basis import BEND, Marginal
 
 __all__ = ["Design", "Term", "main_terms", "product_term"]
 
 FREE = -1  # group of columns without penalty
+LEAST_SEEN = 0.03  # variance of a direction of an interaction, relative to independent variables, to be kept
+SLOW = 6  # the smoothest directions of an interaction share one smoothing parameter, the rest another
+ROWS = 4_000  # an interaction learns its basis from this many rows or more
 CELL_ROWS = 3  # cells of two factors with fewer rows make no column
 CHUNK = 8_192  # rows that are turned into columns at a time
 
@@ -30,6 +34,8 @@ class Term:
         Columns used of each marginal.
     keep : ndarray of int or None
         Columns of the full product that carry enough rows.
+    mix : ndarray or None, [products + 1 + mains, k]
+        Combinations that make the columns of an interaction, see `joint_basis`.
     groups : ndarray of int, [k]
         Penalty group of each column, counted from 0 within the term; `FREE` for none.
     """
@@ -40,6 +46,7 @@ class Term:
     widths: tuple[int, ...]
     groups: np.ndarray = field(repr=False)
     keep: np.ndarray | None = field(default=None, repr=False)
+    mix: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def width(self) -> int:
@@ -56,6 +63,8 @@ class Term:
             m.columns(data[m.variable.name], width, inside) for m, width in zip(self.marginals, self.widths, strict=True)
         ]
         full = reduce(row_products, parts)
+        if self.mix is not None:
+            return np.hstack([full, np.ones((len(full), 1)), *parts]) @ self.mix
         return full if self.keep is None else full[:, self.keep]
 
 
@@ -79,27 +88,53 @@ def main_terms(marginal: Marginal) -> list[Term]:
 
 
 def product_term(marginals: tuple[Marginal, ...], widths: tuple[int, ...], data: dict[str, np.ndarray]) -> Term | None:
-    """An interaction: columns are products, grouped by what their factors are (line, bend, levels).
+    """An interaction: products of the columns of its variables, made orthogonal to their main effects.
 
-    None when no cell carries enough rows.
+    None when the rows say nothing about it.
     """
-    marginals = tuple(marginals)
-    parts = [m.part[:width] for m, width in zip(marginals, widths, strict=True)]
-    codes = reduce(lambda a, b: (a[:, None] * 4 + np.where(b == FINE, BEND, b)[None, :]).ravel(), parts)
     kinds = [m.variable.kind == "factor" for m in marginals]
-    keep = None
-    if all(kinds):
-        counts = reduce(
-            row_products, [m.columns(data[m.variable.name], w) for m, w in zip(marginals, widths, strict=True)]
-        ).sum(axis=0)
-        keep = np.flatnonzero(counts >= CELL_ROWS)
-        if len(keep) < 2:
-            return None
-        codes = codes[keep]
-    _, groups = np.unique(codes, return_inverse=True)
     kind = "cells" if all(kinds) else "spline by level" if any(kinds) else "surface"
     name = ":".join(m.variable.name for m in marginals)
-    return Term(name, kind, marginals, tuple(widths), groups, keep)
+    n = len(data[marginals[0].variable.name])
+    rows = np.unique(np.linspace(0, n - 1, min(n, max(ROWS, 12 * int(np.prod(widths))))).astype(int))
+    parts = [m.columns(data[m.variable.name][rows], w, True) for m, w in zip(marginals, widths, strict=True)]
+    if all(kinds):
+        counts = reduce(row_products, parts).sum(axis=0) * n / len(rows)
+        keep = np.flatnonzero(counts >= CELL_ROWS)
+        return Term(name, kind, marginals, widths, np.zeros(len(keep), int), keep) if len(keep) > 1 else None
+    mix = joint_basis(parts)
+    if mix is None:
+        return None
+    groups = (np.arange(mix.shape[1]) >= SLOW).astype(int)
+    return Term(name, kind, marginals, widths, groups, mix=mix)
+
+
+def joint_basis(parts: list[np.ndarray]) -> np.ndarray | None:
+    """Combinations of [products, constant, mains] that make the columns of an interaction, [k, r].
+
+    The products are freed of the main effects on the training rows. Directions that hardly vary there, given how much they
+    would vary if the variables were independent, are left out: they are what explodes in empty corners. The rest is
+    turned so that the product of the marginal roughness penalties is a plain ridge, smoothest first.
+    """
+    products = reduce(row_products, parts)
+    mains = np.hstack([np.ones((len(products), 1)), *parts])
+    gram = mains.T @ mains
+    gram[np.diag_indices_from(gram)] += 1e-8 * np.trace(gram) / len(gram)
+    removed = np.linalg.solve(gram, mains.T @ products)
+    rest = products - mains @ removed
+    expected = reduce(np.kron, [part.var(axis=0) for part in parts])
+    used = np.flatnonzero(expected > 0)
+    scaled = rest[:, used] / np.sqrt(expected[used])
+    sizes, vectors = eigh(scaled.T @ scaled / len(scaled))
+    seen = sizes > LEAST_SEEN
+    if not seen.any():
+        return None
+    vectors = vectors[:, seen]
+    roughness, turn = eigh(vectors.T @ (vectors / expected[used][:, None]), np.diag(sizes[seen]))
+    turn = turn * np.sqrt(roughness[0] / roughness)
+    mix = np.zeros((products.shape[1], turn.shape[1]))
+    mix[used] = (vectors @ turn) / np.sqrt(expected[used])[:, None]
+    return np.vstack([mix, -removed @ mix])
 
 
 @dataclass(frozen=True)
