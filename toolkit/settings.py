@@ -46,11 +46,11 @@ class DataSettings(_Strict):
     target: str | list[str] | None = None
     features: list[str] | None = None
     drop: list[str] = Field(default_factory=list)
-    kinds: dict[str, str] = Field(default_factory=dict)
+    kinds: dict[str, str | list[str]] = Field(default_factory=dict)  # a list: the levels of an ordinal, low to high
     target_kind: Literal["auto", "real", "positive", "count", "binary"] = "auto"
     time: str | None = None
-    series: str | None = None
-    groups: str | None = None
+    series: str | list[str] | None = None
+    groups: str | list[str] | None = None
     weights: str | None = None
     known_ahead: list[str] = Field(default_factory=list)
     past_only: list[str] = Field(default_factory=list)

@@ -160,12 +160,20 @@ def _same(y: np.ndarray) -> np.ndarray:
     return y
 
 
+def _log_jacobian(y: np.ndarray) -> np.ndarray:
+    return -np.log(y)
+
+
+def _log1p_jacobian(y: np.ndarray) -> np.ndarray:
+    return -np.log1p(y)
+
+
 FAMILIES: dict[str, Family] = {
     f.name: f
     for f in (
         Family("gaussian", "Gaussian", "identity", "real", _same, _same, _zero),
-        Family("lognormal", "log-normal", "log", "positive", np.exp, np.log, lambda y: -np.log(y)),
-        Family("log1p_normal", "normal on log(1 + y)", "log1p", "nonnegative", np.expm1, np.log1p, lambda y: -log1p(y)),
+        Family("lognormal", "log-normal", "log", "positive", np.exp, np.log, _log_jacobian),
+        Family("log1p_normal", "normal on log(1 + y)", "log1p", "nonnegative", np.expm1, np.log1p, _log1p_jacobian),
         Family("gamma", "Gamma", "log", "positive", np.exp),
         Family("poisson", "Poisson", "log", "count", np.exp, fixed_scale=True),
         Family("negative_binomial", "negative binomial", "log", "count", np.exp, fixed_scale=True),
