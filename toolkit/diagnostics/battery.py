@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.design import Design, design_checks, design_of
 from toolkit.diagnostics.features import Features, encode
 from toolkit.diagnostics.order import order_checks
-from toolkit.diagnostics.view import ROWS, ArmView, make_view
+from toolkit.diagnostics.view import ArmView, in_order, make_view, thin
 
 __all__ = ["run_checks"]
 
@@ -80,6 +80,7 @@ def run_checks(
     splits: Splits | None = None,
     learning_curve: pd.DataFrame | None = None,
     seed: int = 0,
+    only: Collection[str] | None = None,
 ) -> tuple[Check, ...]:
     """Ask every check of every arm in `arms_info`.
 
@@ -107,6 +108,8 @@ def run_checks(
         For the training hull; left out, every row that a fold does not judge counts as trained on.
     learning_curve : DataFrame, optional
         arm, n, value.
+    only : collection of str, optional
+        Names of residual checks to ask instead of all of them.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def run_checks(
         the worst answer over targets, the others in `details["per_target"]`.
     """
     trained = train_scores if isinstance(train_scores, pd.DataFrame) else pd.DataFrame(list(train_scores or []))
-    tools = _Tools(predictions, dataset, metric, design or {}, coverage, splits, seed)
+    tools = _Tools(predictions, dataset, metric, design or {}, coverage, splits, seed, only)
     checks: list[Check] = []
     views: dict[str, dict[str, ArmView]] = {}
     for arm, info in arms_info.items():
@@ -140,9 +143,9 @@ class _Tools:
     """What all arms share: the encoded features and the rows."""
 
     def __init__(self, predictions: pd.DataFrame, dataset: Any, metric: str, design: Mapping[str, pd.DataFrame],
-                 coverage: float, splits: Splits | None, seed: int):  # fmt: skip
+                 coverage: float, splits: Splits | None, seed: int, only: Collection[str] | None):  # fmt: skip
         self.dataset, self.metric, self.design = dataset, metric, design
-        self.coverage, self.splits, self.seed = coverage, splits, seed
+        self.coverage, self.splits, self.seed, self.only = coverage, splits, seed, only
         self.features = _all_features(dataset)
         self._taken: dict[bytes, Features] = {}
         self._outside: dict[bytes, np.ndarray | None] = {}
@@ -160,9 +163,9 @@ class _Tools:
         if finite.sum() < 10:
             why = f"only {int(finite.sum())} judging rows with a finite residual"
             return [usable, *(CATALOGUE[name].not_applicable(arm, why) for name in names)], None
-        table, ordered = _in_order(table[finite])
+        table, ordered = in_order(table[finite])
         n_all = len(table)
-        table = _thin(table, ordered, self.seed)
+        table = thin(table, ordered, self.seed)
         view = self._view(arm, info, table, target, ordered, n_all)
         design = design_of(view, self.design.get(arm), self.features is not None)
         answers = [usable, *design_checks(view, design)]
@@ -171,7 +174,7 @@ class _Tools:
             answers += [CATALOGUE[name].not_applicable(arm, view.obstacle) for name in names if name not in asked]
             return answers, view
         with np.errstate(all="ignore"):
-            answers += [ask(view) for ask in RESIDUAL_CHECKS.values()]
+            answers += [ask(view) for name, ask in RESIDUAL_CHECKS.items() if self.only is None or name in self.only]
             answers.append(calibration.check_interval_coverage(view, self.coverage))
             answers.append(slices.check_slice_coverage(view, self.coverage))
             answers.append(hull.check_outside_hull(view, self._hull(view)))
@@ -228,24 +231,6 @@ def _usable(arm: str, finite: np.ndarray) -> Check:
     bad = int((~finite).sum())
     said = f"{bad:,} of {len(finite):,} judging rows have no finite residual" if bad else "every residual is finite"
     return CATALOGUE["usable_residuals"].answer(arm, said, effect=bad / len(finite))
-
-
-def _in_order(table: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
-    """Rows in the order of (series and) time, where there is one; else by position."""
-    if "time" in table and table["time"].notna().all():
-        series = "series" in table and table["series"].nunique(dropna=True) > 1
-        table = table.sort_values(["series", "time", "row"] if series else ["time", "row"], kind="stable")
-        return table, True
-    return table.sort_values("row", kind="stable"), False
-
-
-def _thin(table: pd.DataFrame, ordered: bool, seed: int) -> pd.DataFrame:
-    """At most `ROWS` rows: the latest where they have an order, a random part otherwise."""
-    if len(table) <= ROWS:
-        return table
-    if ordered:
-        return table.iloc[-ROWS:]
-    return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), ROWS, replace=False))]
 
 
 def _optimism(view: ArmView, design: Design) -> Check:

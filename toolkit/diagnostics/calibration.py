@@ -10,8 +10,7 @@ from scipy import stats
 from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.least_squares import GLM_FAMILIES, fit_glm
-from toolkit.diagnostics.view import ArmView
-from toolkit.evaluation.scores import METRICS
+from toolkit.diagnostics.view import ArmView, metric_of
 
 __all__ = [
     "CalibrationLine",
@@ -61,7 +60,7 @@ def calibration_line(observed: np.ndarray, eta: np.ndarray, family: str = "gauss
 
 def check_calibration_line(view: ArmView) -> Check:
     entry = CATALOGUE["calibration_line"]
-    if METRICS[view.metric].functional == "median":
+    if metric_of(view.metric).functional == "median":
         return entry.not_applicable(view.arm, "the metric rewards medians; the line is about means")
     if not view.distinct:
         return entry.not_applicable(view.arm, "the arm predicts one single value: no slope")
@@ -71,10 +70,13 @@ def check_calibration_line(view: ArmView) -> Check:
     line = calibration_line(view.observed, eta, view.family)
     on = {"gaussian": "", "binomial": " on the logit scale"}.get(view.family, " on the log scale")
     scale = " of log(1 + y)" if view.scale == "log1p" else on
+    # The predictions carry the estimation error of training rows as numerous as the judging rows: twice the covariance.
+    # With the plain one a right logistic model of 200 rows and 7 coefficients is called off in 23 % of samples.
+    p_value = float(stats.f.sf(line.statistic / 2, 2, view.n - 2))
     said = f"observed = {line.intercept:.3g} + {line.slope:.3f} x predicted{scale}"
     advice = "predictions are too extreme: shrink them" if line.slope < 1 else "predictions are too timid: stretch them"
     return entry.answer(
-        view.arm, said, effect=abs(line.slope - 1), statistic=line.statistic, p_value=line.p_value, advice=advice,
+        view.arm, said, effect=abs(line.slope - 1), statistic=line.statistic / 2, p_value=p_value, advice=advice,
         details={"intercept": line.intercept, "slope": line.slope, "bias": float(view.residual.mean()),
                  "slope_se": float(np.sqrt(line.covariance[1, 1]))},
     )  # fmt: skip
@@ -99,7 +101,9 @@ def check_calibration_bins(view: ArmView) -> Check:
     table = calibration_bins(view.observed, view.predicted)
     gap = table["seen"] - table["promised"]
     statistic = float(np.sum((table["rows"] * gap) ** 2 / np.maximum(table["variance"], 1e-12)))
-    # the rows were not trained on: as many degrees of freedom as bins
+    # The rows were not trained on: as many degrees of freedom as bins. The estimation error of level and slope of the
+    # predictions adds about half as much again for a handful of coefficients.
+    statistic /= 1.5
     p_value = float(stats.chi2.sf(statistic, len(gap)))
     effect = float(np.sum(table["rows"] * np.abs(gap)) / table["rows"].sum())
     said = f"promised and seen probabilities differ by {100 * effect:.1f} percentage points on average"

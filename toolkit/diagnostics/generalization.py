@@ -11,6 +11,7 @@ from scipy import stats
 
 from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
+from toolkit.diagnostics.view import metric_of
 from toolkit.evaluation.scores import METRICS, score
 
 __all__ = [
@@ -25,14 +26,16 @@ __all__ = [
 
 def _as_loss(metric: str, values: np.ndarray) -> np.ndarray:
     """Scores as losses: 1 - R2 and 1 - AUC, the others as they are."""
-    return 1 - values if METRICS[metric].greater_is_better else values
+    return 1 - values if metric_of(metric).greater_is_better else values
 
 
 def fold_scores(table: pd.DataFrame, metric: str) -> pd.Series:
     """Score per (repeat, fold), the plain average over targets."""
     return pd.Series(
         {
-            key: float(np.mean([score(metric, t["observed"], t["predicted"]) for _, t in part.groupby("target")]))
+            key: float(
+                np.mean([score(metric_of(metric), t["observed"], t["predicted"]) for _, t in part.groupby("target")])
+            )
             for key, part in table.groupby(["repeat", "fold"], sort=True)
         }
     )
@@ -62,7 +65,7 @@ def check_train_test_gap(arm: str, table: pd.DataFrame, metric: str, train_score
         p_value = float(stats.t.sf(t, len(a) - 1))
     elif len(a) >= 3:
         p_value = 1.0 if gap <= 0 else 0.0
-    said = f"{METRICS[metric].label} {a.mean():.4g} on training rows, {b.mean():.4g} on judging rows ({gap:+.1%})"
+    said = f"{metric_of(metric).label} {a.mean():.4g} on training rows, {b.mean():.4g} on judging rows ({gap:+.1%})"
     return entry.answer(
         arm, said, effect=max(0.0, gap), p_value=p_value, details={"train": a.tolist(), "judge": b.tolist()}
     )
@@ -77,12 +80,12 @@ def check_fold_spread(arm: str, table: pd.DataFrame, metric: str) -> Check:
     if not np.isfinite(losses).all() or losses.mean() <= 0:
         return entry.not_applicable(arm, "scores are zero or not finite")
     first = table[table["repeat"] == table["repeat"].min()]
-    row_loss = METRICS[metric].row_loss or METRICS["rmse"].row_loss
+    row_loss = metric_of(metric).row_loss or METRICS["rmse"].row_loss
     parts = [row_loss(p["observed"].to_numpy(float), p["predicted"].to_numpy(float)) for _, p in first.groupby("fold")]
     parts = [part for part in parts if len(part) >= 2]
     statistic, p_value = None, None
     if len(parts) >= 2 and any(part.std() > 0 for part in parts):
-        test = stats.kruskal(*parts) if min(map(len, parts)) < 30 else stats.f_oneway(*parts)
+        test = stats.kruskal(*parts) if min(map(len, parts)) < 200 else stats.f_oneway(*parts)
         statistic, p_value = float(test.statistic), float(test.pvalue)
     spread = float(losses.std(ddof=1) / losses.mean())
     worst = values.index[int(np.argmax(losses))]
@@ -164,13 +167,13 @@ def _runs(facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
 
 
 def check_restarts(arm: str, kind: str, facts: Sequence[Mapping[str, Any]]) -> Check:
-    """From `restarts` (per fit: a count, or one count per member) and `members`."""
+    """From `restarts` (per fit: one record per new start, with its `member`) and `members` (their number)."""
     entry = CATALOGUE["restarts"]
     counted = [(fact["restarts"], fact.get("members")) for fact in facts if fact.get("restarts") is not None]
     if not counted:
         why = "no members to restart" if kind != "neural" else "the fits kept no count of restarts"
         return entry.not_applicable(arm, why)
-    restarted = sum(int(np.sum(np.asarray(count) > 0)) if np.ndim(count) else int(count) for count, _ in counted)
-    members = sum(len(count) if np.ndim(count) else int(known or 1) for count, known in counted)
+    restarted = sum(len({record.get("member") for record in records}) for records, _ in counted)
+    members = sum(int(known or 1) for _, known in counted)
     said = f"{restarted} of {members} members were started again"
     return entry.answer(arm, said, effect=min(1.0, restarted / max(members, 1)))

@@ -62,6 +62,9 @@ def quantile_residuals(view: ArmView, coverage: float = 0.9) -> QuantileResidual
         return _count_residuals(view, rng)
     if view.family == "gamma":
         dispersion = float(np.mean(view.pearson**2))
+        if view.law.startswith("log"):  # the mean of a log-normal is exp(m + s^2 / 2)
+            s = np.sqrt(np.log1p(dispersion))
+            return QuantileResiduals(stats.norm.cdf(np.log(np.maximum(y, 1e-300) / mu) / s + s / 2), "log-normal", None)
         u = stats.gamma.cdf(np.maximum(y, 0), 1 / dispersion, scale=mu * dispersion)
         return QuantileResiduals(u, "Gamma", None)
     sigma = float(np.sqrt(np.mean(view.residual**2)))

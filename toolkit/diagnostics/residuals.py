@@ -13,6 +13,7 @@ from sklearn.preprocessing import SplineTransformer
 from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.features import Bins, cut_number
+from toolkit.diagnostics.least_squares import basis, residualise
 from toolkit.diagnostics.view import ArmView
 
 __all__ = [
@@ -95,7 +96,9 @@ def check_residuals_by_fitted(view: ArmView) -> Check:
     if not view.distinct:
         return entry.not_applicable(view.arm, "the arm predicts one single value")
     bins = cut_number(view.predicted)
-    found = smooth(bins, view.pearson) if len(bins.labels) > 1 else None
+    # level and slope are the question of the calibration line; and out of fold they are off by the estimation error
+    line = basis(np.column_stack([view.weight, view.weight * view.eta]))
+    found = smooth(bins, residualise(view.pearson, line)) if len(bins.labels) > 1 else None
     if found is None:
         return entry.not_applicable(view.arm, f"too few rows ({view.n}) for a curve")
     said = f"a smooth over the fitted values explains {found.share:.1%} of the residual variance"

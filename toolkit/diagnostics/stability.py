@@ -129,7 +129,7 @@ def check_sup_f(view: ArmView) -> Check:
     entry = CATALOGUE["sup_f"]
     if why := _why_not(view):
         return entry.not_applicable(view.arm, why)
-    columns = view.base if view.base.shape[1] <= min(20, view.n // 20) else None
+    columns = view.base if view.base.shape[1] <= min(20, view.n // 100) else None
     if columns is None:  # too many coefficients to follow over time: level and slope of the fitted value
         columns = np.column_stack([view.weight, view.weight * view.eta])
     found = sup_f(view.pearson, columns * np.sqrt(view.n))

@@ -13,16 +13,16 @@ import pandas as pd
 from toolkit.data.dataset import Dataset
 from toolkit.diagnostics.features import Features
 from toolkit.diagnostics.least_squares import basis, variance_of
-from toolkit.evaluation.scores import METRICS
+from toolkit.evaluation.scores import METRICS, Metric
 
-__all__ = ["ArmView", "family_of", "make_view"]
+__all__ = ["ArmView", "family_of", "in_order", "make_view", "metric_of", "thin"]
 
 ROWS = 200_000  # judging rows that the residual checks use; more change no verdict and cost memory
 # Words that fits use for their family -> the family whose variance function the residual checks standardise by
 _FAMILIES = {
     "poisson": "poisson", "negative": "poisson", "nb": "poisson", "zero": "poisson", "hurdle": "poisson",
     "quasi": "poisson", "gamma": "gamma", "binomial": "binomial", "logit": "binomial", "bernoulli": "binomial",
-    "logistic": "binomial", "tweedie": "poisson",
+    "logistic": "binomial", "tweedie": "poisson", "log": "gamma",
 }  # fmt: skip
 
 
@@ -59,6 +59,11 @@ class ArmView:
     obstacle: str = ""  # why residual checks cannot be asked
     seed: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def law(self) -> str:
+        """The word that the fits use for their family, or an empty string."""
+        return next((str(fact["family"]).lower() for fact in self.facts if fact.get("family")), "")
 
     @property
     def n(self) -> int:
@@ -103,7 +108,7 @@ class ArmView:
     @cached_property
     def loss(self) -> np.ndarray:
         """Row loss of the metric, or squared error where the metric has none."""
-        row_loss = METRICS[self.metric].row_loss or METRICS["rmse"].row_loss
+        row_loss = metric_of(self.metric).row_loss or METRICS["rmse"].row_loss
         return row_loss(self.raw_observed, self.raw_predicted)
 
     @property
@@ -112,13 +117,36 @@ class ArmView:
         return bool(np.ptp(self.predicted) > 1e-9 * (np.abs(self.predicted).max() + 1e-300))
 
 
+def metric_of(name: str) -> Metric:
+    """The metric, or the absolute error for metrics of series, which need more than a row's two numbers."""
+    return METRICS.get(name, METRICS["mae"])
+
+
+def in_order(table: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Rows in the order of (series and) time, where there is one; else by position."""
+    if "time" in table and table["time"].notna().all():
+        series = "series" in table and table["series"].nunique(dropna=True) > 1
+        table = table.sort_values(["series", "time", "row"] if series else ["time", "row"], kind="stable")
+        return table, True
+    return table.sort_values("row", kind="stable"), False
+
+
+def thin(table: pd.DataFrame, ordered: bool, seed: int) -> pd.DataFrame:
+    """At most `ROWS` rows: the latest where they have an order, a random part otherwise."""
+    if len(table) <= ROWS:
+        return table
+    if ordered:
+        return table.iloc[-ROWS:]
+    return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), ROWS, replace=False))]
+
+
 def family_of(target_kind: str, metric: str, facts: Sequence[Mapping[str, Any]]) -> tuple[str, float, str]:
     """Family, negative binomial alpha and residual scale of an arm.
 
     The fit's own word (`fit_info_["family"]`) counts first; an arm that names none is judged as Poisson for counts,
     as Bernoulli for 0/1, as Gamma under the Gamma deviance and as constant variance for everything else.
     """
-    if METRICS[metric].functional == "log_mean":
+    if metric_of(metric).functional == "log_mean":
         return "gaussian", 0.0, "log1p"
     if target_kind == "binary":
         return "binomial", 0.0, "identity"
