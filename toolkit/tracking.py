@@ -28,6 +28,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.reporting.contract import from_contract
 from toolkit.reporting.figures_residuals import residual_png
+from toolkit.reporting.words import greater_is_better
 from toolkit.tracking_items import Items, arm_items, batches, comparison_items, past_runs, stage_files, table_json
 from toolkit.tracking_model import dataset_inputs, log_model, model_place, register
 
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # a fresh browser shows runs, not traces
 FOLDER = "comparison"  # artifacts of the parent run
 
 
@@ -174,8 +176,8 @@ def _save_views(client: MlflowClient, home: Any, comparison: Comparison) -> None
     if _view() is None:
         return
     asked = dict.fromkeys(check.check for check in comparison.checks_found if check.p_value is not None)
-    now = int(time.time() * 1000)
-    views = tracking_views.view_tags(comparison.metric, list(comparison.arms), list(asked)[:12], now)
+    metric, now = comparison.metric, int(time.time() * 1000)
+    views = tracking_views.view_tags(metric, greater_is_better(metric), list(comparison.arms), list(asked)[:12], now)
     for key, value in views.items():
         if key not in home.tags or not tracking_views.same_view(home.tags[key], value):
             client.set_experiment_tag(home.experiment_id, key, value)
@@ -280,7 +282,7 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _experiment(client: MlflowClient, name: str) -> Any:
-    return client.get_experiment_by_name(name) or client.get_experiment(client.create_experiment(name))
+    return client.get_experiment_by_name(name) or client.get_experiment(client.create_experiment(name, tags=KIND))
 
 
 def _view() -> str | None:

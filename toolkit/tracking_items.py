@@ -15,11 +15,12 @@ import pandas as pd
 
 from toolkit.comparison.record import ArmResult, Comparison
 from toolkit.data.dataset import Dataset
-from toolkit.reporting.content import margin_value, metric_label, side_kinds
+from toolkit.reporting.content import margin_value, side_kinds
 from toolkit.reporting.contract import plain, to_contract
 from toolkit.reporting.first_screen import first_screen
 from toolkit.reporting.outputs import write_outputs
 from toolkit.reporting.style import LIGHT
+from toolkit.reporting.words import metric_label
 
 __all__ = ["Items", "arm_items", "batches", "comparison_items", "past_runs", "stage_files", "table_json"]
 

@@ -25,7 +25,7 @@ from toolkit.tracking_views import view_link
 
 __all__ = ["ending", "is_server", "link", "quiet", "serve", "server", "unreachable"]
 
-WAIT = 60  # seconds that a server may take to answer
+WAIT = 120  # seconds that a server may take to answer on a busy machine
 # A server that went away is noticed in seconds, and no progress bar is drawn over ours.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

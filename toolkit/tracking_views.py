@@ -33,24 +33,31 @@ def supported(version: str) -> bool:
 def view_link(base: str, experiment_id: str, view: str | None = "Verdict") -> str:
     """Address of the runs page, opened with a saved view; the plain page with None."""
     address = f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    return address if view is None else f"{address}&viewStateShareKey={VIEWS[view]}&compareRunsMode=CHART"
+    if view is None:
+        return address
+    # The verdict is read in the table of runs, everything else in charts.
+    charts = "" if view == "Verdict" else "&compareRunsMode=CHART"
+    return f"{address}&viewStateShareKey={VIEWS[view]}{charts}"
 
 
-def view_tags(metric: str, arms: list[str], checks: list[str], now: int) -> dict[str, str]:
+def view_tags(metric: str, greater_is_better: bool, arms: list[str], checks: list[str], now: int) -> dict[str, str]:
     """Experiment tags of all views.
 
     Parameters
     ----------
     metric : str
-        Primary metric.
+        Primary metric; `greater_is_better` puts the best run on top.
     arms, checks : list of str
         Names that charts and columns show.
     now : int
         Milliseconds since 1970.
     """
+    # Sorted by a metric, the dashboard shows children beside their parents instead of folded below them.
+    best = (f"metrics.`test/{metric}`", not greater_is_better)
     states = {
         "Verdict": _state(
             "comparison",
+            ("attributes.start_time", False),
             [
                 ("tags", "verdict"),
                 ("tags", "dataset.name"),
@@ -69,6 +76,7 @@ def view_tags(metric: str, arms: list[str], checks: list[str], now: int) -> dict
         ),
         "Residuals": _state(
             "model",
+            best,
             [("tags", "model.role"), ("metrics", f"test/{metric}")],
             {
                 "Residual panels": [{"type": "IMAGE", "imageKeys": ["residuals"], "step": 0}],
@@ -77,6 +85,7 @@ def view_tags(metric: str, arms: list[str], checks: list[str], now: int) -> dict
         ),
         "Assumptions": _state(
             "model",
+            best,
             [
                 ("tags", "model.role"),
                 ("metrics", f"test/{metric}"),
@@ -89,6 +98,7 @@ def view_tags(metric: str, arms: list[str], checks: list[str], now: int) -> dict
         ),
         "Training curves": _state(
             "model",
+            best,
             [("tags", "model.role"), ("metrics", f"test/{metric}"), ("metrics", "cost/fit_seconds")],
             {"Loss by epoch": [_line("train/loss"), _line("val/loss")], "Score by fold": [_line(f"cv/{metric}")]},
         ),
@@ -106,10 +116,12 @@ def _envelope(name: str, state: dict[str, Any], now: int) -> str:
     return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"})
 
 
-def _state(kind: str, columns: list[tuple[str, str]], sections: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _state(
+    kind: str, order: tuple[str, bool], columns: list[tuple[str, str]], sections: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
     charts, headings = [], []
     for title, cards in sections.items():
-        section = _id(kind, title)
+        section, picture = _id(kind, title), cards[0]["type"] == "IMAGE"
         headings.append(
             {
                 "uuid": section,
@@ -118,6 +130,8 @@ def _state(kind: str, columns: list[tuple[str, str]], sections: dict[str, list[d
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": False,
+                "columns": 1 if picture else 2,
+                "cardHeight": 640 if picture else 320,
             }
         )
         charts += [
@@ -133,14 +147,14 @@ def _state(kind: str, columns: list[tuple[str, str]], sections: dict[str, list[d
         ]
     return {
         "searchFilter": f"tags.`run.kind` = '{kind}'",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
+        "orderByKey": order[0],
+        "orderByAsc": order[1],
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": [f"{where}.`{name}`" for where, name in columns],
-        "columnOrder": [],
+        "columnOrder": [f"{where}.`{name}`" for where, name in columns],
         "columnWidths": {},
         "runsExpanded": {},
         "runsPinned": [],

@@ -1,4 +1,4 @@
-"""What the page, its Markdown twin and the terminal twin say: the same rows and words, drawn from the comparison once."""
+"""What the page, its Markdown twin and the terminal twin say: the same rows and words, drawn once."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from scipy.stats import t
 
 from toolkit.comparison.record import ArmResult, Comparison, Test
 from toolkit.diagnostics.check import Check
-from toolkit.evaluation.scores import METRICS
 from toolkit.reporting.contract import plain
+from toolkit.reporting.words import cell_text, fact_text, greater_is_better, metric_label, number, p_text
 
 __all__ = [
     "QUICK_NOTE",
     "CheckRow",
     "ScoreRow",
+    "check_arms",
+    "check_counts",
     "check_rows",
     "command",
     "fact",
-    "metric_label",
-    "number",
+    "facts_line",
+    "gain_scale",
+    "margin_text",
+    "margin_value",
     "pipeline_yaml",
     "score_rows",
+    "side_kinds",
     "sides",
+    "specifications",
     "terms",
     "test_row",
     "verdict_word",
@@ -74,43 +80,6 @@ class CheckRow:
     @property
     def worst(self) -> int:
         return min(SEVERITY.get(answer.verdict, 3) for answer in self.answers.values())
-
-
-def number(value: Any, digits: int = 4) -> str:
-    """`value` with `digits` significant digits, an en dash where there is none."""
-    if value is None or isinstance(value, str) or not math.isfinite(value):
-        return value if isinstance(value, str) else "–"
-    if value == 0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    if -4 <= size < 7:
-        text = f"{value:,.{max(digits - 1 - size, 0)}f}"
-    else:
-        text = f"{value:.{digits - 1}e}"
-    return text.replace("-", "−")
-
-
-def p_text(value: float | None) -> str:
-    """A p-value as papers print it."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return "< .001" if value < 0.001 else f"{value:.3f}"
-
-
-def duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-def metric_label(name: str) -> str:
-    return METRICS[name].label if name in METRICS else name.replace("_", " ").upper()
-
-
-def greater_is_better(name: str) -> bool:
-    return name in METRICS and METRICS[name].greater_is_better
 
 
 def verdict_word(comparison: Comparison) -> str:
@@ -219,7 +188,7 @@ def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:
                 {
                     "arm": name,
                     "formula": formula,
-                    "facts": {key: _fact_text(value) for key, value in facts.items() if value is not None},
+                    "facts": {key: fact_text(value) for key, value in facts.items() if value is not None},
                     "notes": [notes] if isinstance(notes, str) else list(notes),
                     "columns": [str(column).replace("_", " ") for column in rows],
                     "rows": [
@@ -230,21 +199,6 @@ def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _fact_text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(number(item) if isinstance(item, float) else str(item) for item in value)
-    return f"{value:,}" if isinstance(value, int) else number(value) if isinstance(value, float) else str(value)
-
-
-def cell_text(column: Any, value: Any) -> str:
-    """One cell of a term table."""
-    if str(column) in ("p_value", "p"):
-        return p_text(value)
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return "–" if value is None else str(value)
-    return f"{value:,}" if isinstance(value, int) else number(float(value))
 
 
 def test_row(test: Test) -> dict[str, str]:
@@ -268,8 +222,7 @@ def fact(arm: ArmResult, key: str) -> Any:
 
 def terms(arm: ArmResult) -> pd.DataFrame:
     """Term table of the arm's specification in the first fold that has one; empty without."""
-    found = fact(arm, "terms")
-    return pd.DataFrame(found) if found is not None and len(found) else pd.DataFrame()
+    return pd.DataFrame(fact(arm, "terms") or [])
 
 
 def pipeline_yaml(comparison: Comparison) -> str:
@@ -285,10 +238,10 @@ def command(comparison: Comparison) -> str:
 
 
 def margin_text(comparison: Comparison) -> str:
-    value, unit = comparison.margin.get("value"), comparison.margin.get("unit", "absolute")
+    value = comparison.margin.get("value")
     if value is None:
         return "none"
-    if unit == "percent":
+    if comparison.margin.get("unit") == "percent":
         return f"{value:g} % of the regression's score"
     return f"{value:g} {metric_label(comparison.metric)}"
 
@@ -315,8 +268,9 @@ def gain_scale(comparison: Comparison) -> dict[str, Any] | None:
         "margin_low": place(-margin),
         "margin_high": place(margin),
         "margin": margin,
-        "text": f"Gain of {verdict.arms[1]} over {verdict.arms[0]}: {number(gain, 3)} {metric_label(comparison.metric)}, "
-        f"95 % interval {number(lower, 3)} to {number(upper, 3)}; margin {number(margin, 3)}",
+        "text": f"Gain of {verdict.arms[1]} over {verdict.arms[0]}: {number(gain, 3)} "
+        f"{metric_label(comparison.metric)}, 95 % interval {number(lower, 3)} to {number(upper, 3)}; "
+        f"margin {number(margin, 3)}",
     }
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
-from toolkit.reporting.content import number
 from toolkit.reporting.figures_scores import short
 from toolkit.reporting.residual_data import Side, as_axis, feature_values, features_shown, get_sides
 from toolkit.reporting.smooth import limits
 from toolkit.reporting.style import Figure, Palette, draw_svg
+from toolkit.reporting.words import number
 
 __all__ = ["calibration_figures", "coverage_figure", "effect_figures"]
 
@@ -50,12 +50,13 @@ def calibration_figures(comparison: Comparison) -> list[Figure]:
         slope, intercept = _line(side.predicted, side.observed)
         worst = int(np.abs(observed - predicted).argmax())
         alt = (
-            f"{side.arm}: calibration in {len(predicted)} groups, slope {number(slope, 3)}, intercept {number(intercept, 3)}; "
-            f"furthest off where {number(float(predicted[worst]), 3)} was predicted and {number(float(observed[worst]), 3)} observed."
+            f"{side.arm}: calibration in {len(predicted)} groups, slope {number(slope, 3)}, intercept "
+            f"{number(intercept, 3)}; furthest off where {number(float(predicted[worst]), 3)} was predicted and "
+            f"{number(float(observed[worst]), 3)} observed."
         )
         caption = (
-            f"Observed on predicted: slope {number(slope, 3)}, intercept {number(intercept, 3)}. Good: on the diagonal (1 and 0). "
-            "A slope below 1 means predictions are too extreme."
+            f"Observed on predicted: slope {number(slope, 3)}, intercept {number(intercept, 3)}. Good: on the diagonal "
+            "(1 and 0). A slope below 1 means predictions are too extreme."
         )
         draw = _draw_calibration(side, predicted, observed, se, box)
         name = f"calibration {side.arm}"
@@ -125,7 +126,7 @@ def _inside(side: Side) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def effect_figures(comparison: Comparison, dataset: Dataset | None = None) -> list[Figure]:
-    """Average observation and average prediction of both sides along the features that tell most about the residuals."""
+    """Average observation and prediction of both sides along the features that tell most about the residuals."""
     found = get_sides(comparison)
     return [_effect(found, dataset, feature) for feature in features_shown(found, dataset, FEATURES)]
 
@@ -157,7 +158,10 @@ def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:
         f"{number(float(np.abs(predicted - observed).max()), 3)} from the observed average"
         for side, _, observed, predicted in lines
     )
-    caption = "Averages over the judging rows, not effects with all else held equal. Where a line leaves the dots, that side misses a pattern."
+    caption = (
+        "Averages over the judging rows, not effects with all else held equal. Where a line leaves the dots, that side "
+        "misses a pattern."
+    )
     return Figure(
         f"along {feature}"[:80],
         "effects",

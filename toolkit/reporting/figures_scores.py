@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from toolkit.comparison.record import Comparison, Gap
-from toolkit.reporting.content import fact, metric_label, number, score_rows, side_kinds, sides
+from toolkit.reporting.content import fact, score_rows, side_kinds, sides
 from toolkit.reporting.style import Figure, Palette, draw_svg
+from toolkit.reporting.words import metric_label, number
 
 __all__ = ["curve_figures", "fold_figure", "gap_figure", "score_figure"]
 
@@ -83,12 +84,12 @@ def fold_figure(comparison: Comparison) -> Figure | None:
         f"{number(first.mean())}; {pair[1]} from {number(second.min())} to {number(second.max())}, mean "
         f"{number(second.mean())}; {pair[1]} is lower in {lower} of {len(first)} folds."
     )
-    caption = f"Each thin line is one fold: same training rows, same judging rows. {pair[1]} is lower in {lower} of {len(first)}."
+    caption = f"Each thin line is one fold, with the same rows for both. {pair[1]} is lower in {lower} of {len(first)}."
     return Figure("folds", "scores", "The same folds, side by side", draw_svg(draw, "folds"), alt, caption)
 
 
 def curve_figures(comparison: Comparison) -> list[Figure]:
-    """Training and validation loss by epoch for each arm that has curves: every member of every fold, and the median."""
+    """Training and validation loss by epoch for each arm that has curves: all members of all folds, and the median."""
     figures = []
     for arm in comparison.arms.values():
         runs = _curves(arm.facts)
@@ -98,7 +99,8 @@ def curve_figures(comparison: Comparison) -> list[Figure]:
         draw = _draw_curves(runs, best)
         last = [run["val_loss"][-1] for run in runs]
         alt = (
-            f"Loss by epoch of {arm.name}: {len(runs)} trainings of up to {max(len(run['epoch']) for run in runs)} epochs"
+            f"Loss by epoch of {arm.name}: {len(runs)} trainings of up to "
+            f"{max(len(run['epoch']) for run in runs)} epochs"
             + (f", best validation epoch {int(min(best))} to {int(max(best))}" if best else "")
             + f"; last validation loss {number(float(np.nanmedian(last)), 3)} (median)."
         )

@@ -6,7 +6,7 @@ import math
 import re
 
 from toolkit.comparison.record import Comparison
-from toolkit.reporting import content
+from toolkit.reporting import content, words
 from toolkit.reporting.style import Figure
 
 __all__ = ["render_markdown"]
@@ -65,9 +65,9 @@ def _scores(comparison: Comparison) -> str:
     others = list(dict.fromkeys(name for row in rows for name in row.others))
     head = [
         "arm",
-        content.metric_label(comparison.metric),
+        words.metric_label(comparison.metric),
         "95 % interval",
-        *map(content.metric_label, others),
+        *map(words.metric_label, others),
         "fit",
         "predict",
     ]
@@ -76,11 +76,11 @@ def _scores(comparison: Comparison) -> str:
         [
             [
                 row.arm,
-                content.number(row.mean),
-                f"{content.number(row.lower)} to {content.number(row.upper)}" if math.isfinite(row.lower) else "–",
-                *(content.number(row.others.get(name)) for name in others),
-                content.duration(row.fit_seconds),
-                content.duration(row.predict_seconds),
+                words.number(row.mean),
+                f"{words.number(row.lower)} to {words.number(row.upper)}" if math.isfinite(row.lower) else "–",
+                *(words.number(row.others.get(name)) for name in others),
+                words.duration(row.fit_seconds),
+                words.duration(row.predict_seconds),
             ]
             for row in rows
         ],
@@ -100,7 +100,7 @@ def _checks(comparison: Comparison, rows: list[content.CheckRow]) -> str:
     for row in rows:
         answers = [row.answers.get(arm) for arm in arms]
         cells = [
-            "–" if a is None else f"{a.verdict} ({content.number(a.effect, 3)} {a.effect_unit}): {a.reason}"
+            "–" if a is None else f"{a.verdict} ({words.number(a.effect, 3)} {a.effect_unit}): {a.reason}"
             for a in answers
         ]
         body.append([row.name.replace("_", " "), row.null, *cells])

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
-from toolkit.reporting import content
+from toolkit.reporting import content, words
 from toolkit.reporting.figures import build_figures
 from toolkit.reporting.style import DARK, LIGHT, ROLES, Figure
 
@@ -63,7 +63,7 @@ def render_page(comparison: Comparison, figures: dict[str, Figure]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": content.number, "p": content.p_text, "duration": content.duration}
+    environment.filters |= {"number": words.number, "p": words.p_text, "duration": words.duration}
     return environment.get_template("report.html.j2").render(**_context(comparison, figures))
 
 
@@ -75,8 +75,8 @@ def _context(comparison: Comparison, figures: dict[str, Figure]) -> dict[str, An
         "word": content.verdict_word(comparison),
         "quick_note": content.QUICK_NOTE if comparison.quick else "",
         "facts": content.facts_line(comparison),
-        "metric": content.metric_label(comparison.metric),
-        "label": content.metric_label,
+        "metric": words.metric_label(comparison.metric),
+        "label": words.metric_label,
         "scores": scores,
         "others": list(dict.fromkeys(name for row in scores for name in row.others)),
         "axis": _axis(scores),

@@ -119,7 +119,7 @@ def draw_svg(draw: Callable[[Any, Palette], None], name: str, width: float = WID
 
 
 def _fit(canvas: Any, axes: Any) -> None:
-    """Margins that hold the labels, from the number of their letters: matplotlib's own layout costs as much as the picture."""
+    """Margins that hold the labels, from the number of their letters; matplotlib's own layout takes twice the time."""
     width, height = canvas.get_size_inches() * 72
     left = LETTER * _longest(axes.yaxis) + (30 if axes.get_ylabel() else 14)
     turned = next((label.get_rotation() for label in axes.get_xticklabels()), 0) > 0
