@@ -183,6 +183,7 @@ class TableEncoder:
         self._report(single, "constant", "the same value on all training rows")
 
     def _report(self, names: list[str], finding: str, reason: str) -> None:
+        names = [name for name in names if name in self.readers_]  # a part of a date is no column of the user's
         if names:
             shown = ", ".join(f"'{n}'" for n in names[:LISTED]) + (", ..." if len(names) > LISTED else "")
             message = f"The net leaves out {len(names)} column(s) with {reason}: {shown}."
