@@ -13,8 +13,8 @@ from toolkit.errors import InputError
 from toolkit.models.neural import stack
 from toolkit.models.neural.losses import Squared
 from toolkit.models.neural.networks import Columns
-from toolkit.models.neural.presets import Recipe
 from toolkit.models.neural.preprocessing import TableEncoder
+from toolkit.models.neural.presets import Recipe
 from toolkit.models.neural.regression import NeuralClassifier, NeuralRegression
 from toolkit.models.neural.stack import train_stack
 from toolkit.models.neural.training import Member, Table
