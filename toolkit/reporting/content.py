@@ -227,9 +227,8 @@ def terms(arm: ArmResult) -> pd.DataFrame:
 
 def pipeline_yaml(comparison: Comparison) -> str:
     """The settings that would do the comparison again."""
-    if not comparison.settings:
-        return ""
-    return yaml.safe_dump(plain(comparison.settings), sort_keys=False, allow_unicode=True, width=100)
+    found = plain(comparison.settings)
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100) if found else ""
 
 
 def command(comparison: Comparison) -> str:

@@ -39,9 +39,9 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
         f"{_plain(f.caption)}"
         for f in figures.values()
     ]
-    parts += ["## Run it again", f"```\n{content.command(comparison)}\n```"]
+    parts += ["## Run it again", _code(content.command(comparison))]
     if content.pipeline_yaml(comparison):
-        parts.append(f"```yaml\n{content.pipeline_yaml(comparison)}```")
+        parts.append(_code(content.pipeline_yaml(comparison), "yaml"))
     parts.append(_table(["package", "version"], [[k, v] for k, v in comparison.versions.items()]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -50,6 +50,12 @@ def _plain(text: object) -> str:
     """Text without a meaning in Markdown or HTML."""
     line = " ".join(str(text or "").split())
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", line).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _code(text: str, language: str = "") -> str:
+    """A fenced block; the fence is longer than any run of backticks inside."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def _table(head: list[str], rows: list[list[object]]) -> str:
@@ -112,7 +118,7 @@ def _specifications(comparison: Comparison) -> list[str]:
     for one in content.specifications(comparison, 60):
         parts.append(f"### {_plain(one['arm'])}")
         if one["formula"]:
-            parts.append(f"```\n{one['formula']}\n```")
+            parts.append(_code(one["formula"]))
         parts.append("\n".join(f"- {key}: {_plain(value)}" for key, value in one["facts"].items()))
         parts.append(_table(one["columns"], one["rows"]))
     return parts

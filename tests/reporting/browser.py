@@ -1,0 +1,40 @@
+"""Debian's Chromium without a window: what a page says after its scripts have run, and what it complains of."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Page:
+    html: str
+    complaints: list[str]
+
+
+def find_chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    return found
+
+
+def open_page(url: str, *, dark: bool = False, width: int = 1280, wait: int = 10_000) -> Page:
+    """The document after `wait` milliseconds of the page's own time."""
+    command = [
+        find_chromium(),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--enable-logging=stderr"),
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+        f"--window-size={width},900",
+        f"--virtual-time-budget={wait}",
+    ]
+    with tempfile.TemporaryDirectory() as profile:
+        ran = subprocess.run(
+            [*command, f"--user-data-dir={profile}", url], capture_output=True, text=True, timeout=180, check=False
+        )
+    errors = [line for line in ran.stderr.splitlines() if "CONSOLE" in line and "deprecated" not in line]
+    return Page(ran.stdout, errors)
