@@ -40,10 +40,10 @@ def simulate(rng: np.random.Generator, n: int, noise: str, sizes: str, family: s
     sizes : {"even", "uneven"}
         Fold sizes; rows (or whole groups) fall into folds at random.
     family : {"blocks", "noise", "random nets"}
-        Both arms are the same learner on inputs that are exchangeable, so that their expected risk is equal. blocks: least
-        squares on one half of the informative inputs each. noise: least squares on the truth and useless inputs, other
-        ones for each arm. random nets: ridge on random features of the truth, other random numbers for each arm, mean of
-        three nets.
+        Both arms are the same learner on inputs that are exchangeable, so that their expected risk is equal. blocks:
+        least squares on one half of the informative inputs each. noise: least squares on the truth and useless inputs,
+        other ones for each arm. random nets: ridge on random features of the truth, other random numbers for each
+        arm, mean of three nets.
     tilt : float
         Added to the coefficients that only the second arm sees (blocks): a true gain.
     """

@@ -211,7 +211,7 @@ def _linear_truth(progress: Callable[[str], None]) -> list[dict[str, Any]]:
 
 
 def _diebold_mariano(progress: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rejection rate at 5 % of forecasts of equal accuracy whose loss differences are moving averages of order h - 1."""
+    """Rejection rate at 5 % of equally good forecasts whose loss differences are moving averages of order h - 1."""
     rows = []
     for n, h in FORECAST_SIZES:
         rng = np.random.default_rng([8, n, h])
