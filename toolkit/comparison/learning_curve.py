@@ -44,7 +44,7 @@ def smaller_splits(splits: Splits, share: float, time: np.ndarray | None = None)
             order = np.random.default_rng([splits.seed, number]).permutation(one.train)
         else:
             order = one.train[np.argsort(time[one.train], kind="stable")[::-1]]
-        count = max(min(FEWEST_ROWS, len(order)), int(round(share * len(order))))
+        count = max(min(FEWEST_ROWS, len(order)), round(share * len(order)))
         folds.append(Fold(one.repeat, one.fold, np.sort(order[:count]), one.judge))
     return replace(splits, folds=tuple(folds), reason=f"{splits.reason}; {share:.0%} of the training rows")
 
@@ -135,4 +135,4 @@ def _sentence(gains: pd.DataFrame, where: float | None, arms: tuple[str, str]) -
             f"{arms[0]} is ahead at every size from {first['n']:,.0f} to {last['n']:,.0f} training rows, and its lead "
             f"{trend}: the curves do not cross here."
         )
-    return f"{arms[1]} was ahead with fewer rows, {arms[0]} is ahead at {last['n']:,.0f}: more rows do not favour {arms[1]}."
+    return f"{arms[1]} was ahead with fewer rows, but {arms[0]} is ahead at {last['n']:,.0f} training rows."

@@ -111,7 +111,7 @@ def stress(
     kinds : sequence of str
         Some of `KINDS`.
     columns : sequence of str
-        Columns to extrapolate in; the time column, or else the numeric feature with most distinct values, when left out.
+        Columns to extrapolate in; left out: the time column, else the numeric feature with most distinct values.
 
     Returns
     -------
