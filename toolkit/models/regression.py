@@ -6,23 +6,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from toolkit.errors import InputError, unknown
+from toolkit.models.regression_inference import coefficient_table, effect_table, robust_covariance, split_table
+from toolkit.models.regression_input import as_target, check_target, infer_target_kind, numeric_frame, subset
 from toolkit.specification.basis import learn_marginal
-from toolkit.specification.columns import as_frame, finding, learn_columns
+from toolkit.specification.columns import learn_columns
 from toolkit.specification.evidence import choose_family
 from toolkit.specification.family import FAMILIES
+from toolkit.specification.formula import Specification, describe, term_table
 from toolkit.specification.likelihood import Rows
 from toolkit.specification.part import Part, specify_part
-from toolkit.specification.search import main_effects
+from toolkit.specification.search import inner_folds, main_effects
 from toolkit.specification.terms import Design
 
 __all__ = ["SpecifiedRegression"]
 
 FUNCTIONALS = {"mae": "median", "rmsle": "log_mean"}  # every other metric rewards the mean
-TARGET_KINDS = ("auto", "real", "positive", "count", "binary")
+ROWS_FOR_THREADS = 50_000  # below, the matrices are too small for several threads to help
 MOST_KNOTS = 12  # of a bend; restricted maximum likelihood takes what it needs of them
 
 
@@ -45,12 +49,21 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         "auto", or gaussian, lognormal, log1p_normal, gamma, poisson, negative_binomial, hurdle, logistic.
     interactions : bool
         Whether interactions are screened.
+    cov : {"auto", "HC3", "cluster", "HAC"}
+        Covariance behind the tables; "auto" is HC3, or cluster where `fit` gets groups. HAC takes rows in time order.
+    inference : {"exploratory", "split"}
+        "split" searches once more on one half of the rows and refits the chosen terms, unpenalised, on the other; its table
+        is `split_terms_`. Predictions always come from all rows.
     random_state : int
         Seed of the inner folds.
 
     Attributes
     ----------
     family_ : str
+    specification_ : Specification
+        Formula, table of terms, equation.
+    coefficients_ : DataFrame
+        Constant and straight lines with robust standard errors, in the units of the columns.
     parts_ : tuple of Part
         One, or two for a hurdle model (any, how many).
     fit_info_ : dict
@@ -64,6 +77,8 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         metric: str = "rmse",
         family: str = "auto",
         interactions: bool = True,
+        cov: str = "auto",
+        inference: str = "exploratory",
         random_state: int = 0,
     ):
         self.kinds = kinds
@@ -71,16 +86,40 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         self.metric = metric
         self.family = family
         self.interactions = interactions
+        self.cov = cov
+        self.inference = inference
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> SpecifiedRegression:
-        """Specify and fit on these rows, [n, p] and [n]."""
-        frame = as_frame(X)
+        """Specify and fit on these rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array, [n, p]
+        y : Series, array or DataFrame, [n] or [n, targets]
+            Several targets are specified one by one; see `toolkit.models.multivariate` for what they share.
+        sample_weight : array, [n], optional
+        groups : array, [n], optional
+            Rows of one group share inner folds and are one cluster of the covariance.
+
+        Raises
+        ------
+        InputError
+            For settings that are not known, a target with missing values, or no usable row.
+        """
+        self._check_settings()
+        frame = numeric_frame(self, X, reset=True)
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            return self._fit_several(frame, pd.DataFrame(y), sample_weight, groups)
+        target = str(y.name) if isinstance(y, pd.Series) and y.name is not None else "y"
         y = as_target(y, len(frame))
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
         groups = None if groups is None else np.asarray(groups)
-        self.n_features_in_ = frame.shape[1]
-        self.feature_names_in_ = np.asarray(frame.columns, dtype=object)
+        with threadpool_limits(None if len(y) >= ROWS_FOR_THREADS else 1):
+            self._fit_one(frame, y, weight, groups, target)
+        return self
+
+    def _fit_one(self, frame: pd.DataFrame, y: np.ndarray, weight: Any, groups: Any, target: str) -> None:
         self.columns_ = learn_columns(frame, self.kinds)
         data = self.columns_.encode(frame)
         kind = infer_target_kind(y) if self.target_kind == "auto" else self.target_kind
@@ -88,99 +127,151 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         self.marginals_ = {v.name: learn_marginal(v, data[v.name], MOST_KNOTS) for v in self.columns_.variables}
         self._choose_family(data, y, weight, groups)
         self.parts_ = self._fit_parts(data, y, weight, groups)
-        self.y_low_, self.y_high_ = float(y.min()), float(y.max())
+        self.findings_ += [f for part in self.parts_ for f in part.findings]
+        cov = self.cov if self.cov != "auto" else "HC3" if groups is None else "cluster"
+        self.specifications_ = tuple(
+            self._describe(part, *some, cov, target) for part, some in self._rows_of_parts(data, y, weight, groups)
+        )
+        self.specification_: Specification = self.specifications_[-1]
+        self.coefficients_ = self.specification_.coefficients
+        if self.inference == "split":
+            self.split_terms_ = self._split(frame, y, weight, groups)
         self.fit_info_ = self._facts()
+
+    def _check_settings(self) -> None:
+        for name, value, known in (
+            ("family", self.family, (*FAMILIES, "hurdle", "auto")),
+            ("cov", self.cov, ("auto", "HC3", "cluster", "HAC")),
+            ("inference", self.inference, ("exploratory", "split")),
+        ):
+            if value not in known:
+                raise unknown(name, value, known)
+
+    def _fit_several(self, frame: pd.DataFrame, y: pd.DataFrame, weight: Any, groups: Any) -> SpecifiedRegression:
+        self.targets_ = [str(name) for name in y.columns]
+        self.models_ = [
+            clone(self).fit(frame, pd.Series(y[name].to_numpy(), name=str(name)), weight, groups) for name in y.columns
+        ]
+        self.fit_info_ = {
+            "formula": "\n".join(model.fit_info_["formula"] for model in self.models_),
+            "terms": [{"target": n, **t} for n, m in zip(self.targets_, self.models_, strict=True) for t in m.fit_info_["terms"]],
+            "family": ", ".join(model.family_ for model in self.models_),
+            "findings": self.models_[0].fit_info_["findings"],
+            "parameters": sum(model.fit_info_["parameters"] for model in self.models_),
+            "notes": ["every target has its own terms"],
+        }
         return self
 
     def _choose_family(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> None:
         if self.family != "auto":
-            if self.family not in (*FAMILIES, "hurdle"):
-                raise unknown("family", self.family, (*FAMILIES, "hurdle", "auto"))
-            self.family_, self.family_scores_, self.family_reason_ = self.family, [], "given by the user"
+            self.family_, self.family_scores_, self.family_reason_ = self.family, [], "family given by the user"
+            if self.family in ("lognormal", "gamma", "truncated_nb") and y.min() <= 0:
+                raise InputError(f"family '{self.family}' needs a target above 0; its smallest value is {y.min():g}")
             return
         rows = Rows(Design.of(main_effects(self.marginals_)), data, len(y))
         self.family_, self.family_scores_, self.family_reason_ = choose_family(
             rows, y, self.target_kind_, self.metric, weight, groups, self.random_state
         )
 
-    def _fit_parts(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> tuple[Part, ...]:
-        common = (self.interactions, self.random_state)
+    def _rows_of_parts(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> list[tuple[Part, tuple]]:
         if self.family_ != "hurdle":
-            return (specify_part(self.marginals_, data, y, self.family_, weight, groups, *common),)
+            return [(self.parts_[0], (data, y, weight, groups))]
         some = np.flatnonzero(y > 0)
-        any_visit = specify_part(self.marginals_, data, (y > 0).astype(float), "logistic", weight, groups, *common)
-        how_many = specify_part(
-            self.marginals_,
-            {name: values[some] for name, values in data.items()},
-            y[some],
-            "truncated_nb",
-            None if weight is None else weight[some],
-            None if groups is None else groups[some],
-            *common,
+        return [
+            (self.parts_[0], (data, (y > 0).astype(float), weight, groups)),
+            (self.parts_[1], subset(some, data, y, weight, groups)),
+        ]
+
+    def _fit_parts(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> tuple[Part, ...]:
+        def specify(family: str, rows: tuple) -> Part:
+            return specify_part(self.marginals_, *rows[:2], family, *rows[2:], self.interactions, self.random_state)
+
+        if self.family_ != "hurdle":
+            return (specify(self.family_, (data, y, weight, groups)),)
+        some = np.flatnonzero(y > 0)
+        return (
+            specify("logistic", (data, (y > 0).astype(float), weight, groups)),
+            specify("truncated_nb", subset(some, data, y, weight, groups)),
         )
-        return any_visit, how_many
+
+    def _describe(self, part: Part, data: dict, y: np.ndarray, weight: Any, groups: Any, cov: str, target: str) -> Specification:
+        covariance = robust_covariance(part, data, y, weight, groups, cov)
+        coefficients = coefficient_table(self.columns_, part, covariance)
+        return describe(self.columns_, part, target, term_table(part, covariance), coefficients)
+
+    def _split(self, frame: pd.DataFrame, y: np.ndarray, weight: Any, groups: Any) -> pd.DataFrame:
+        """Search on one half, test on the other."""
+        half = inner_folds(len(y), groups, self.random_state) % 2 == 0
+        search, test = np.flatnonzero(half), np.flatnonzero(~half)
+        family = "logistic" if self.family_ == "hurdle" else self.family_
+        chosen = clone(self).set_params(inference="exploratory", family=family)
+        take = lambda values, rows: None if values is None else values[rows]  # noqa: E731
+        response = (y > 0).astype(float) if self.family_ == "hurdle" else y
+        chosen.fit(frame.iloc[search], response[search], take(weight, search), take(groups, search))
+        data = chosen.columns_.encode(frame.iloc[test])
+        return split_table(
+            chosen.columns_, chosen.parts_[0], data, response[test], take(weight, test), take(groups, test)
+        )
 
     def predict(self, X: Any) -> np.ndarray:
-        """Point predictions [n] of what the metric rewards; for a binary target the probability of a one."""
+        """Point predictions, [n] or [n, targets], of what the metric rewards; of a binary target P(Y = 1)."""
         check_is_fitted(self)
+        if hasattr(self, "models_"):
+            return np.column_stack([model.predict(X) for model in self.models_])
         etas = self._etas(X)
         functional = FUNCTIONALS.get(self.metric, "mean")
         if self.family_ == "hurdle":
             return self.parts_[0].point(etas[0], "mean") * self.parts_[1].point(etas[1], "mean")
         return self.parts_[0].point(etas[0], functional)
 
+    def predict_cdf(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """P(Y < y) and P(Y <= y) of the fitted distribution, [n] each; equal for continuous families."""
+        check_is_fitted(self)
+        y, etas = np.asarray(y, dtype=float), self._etas(X)
+        if self.family_ != "hurdle":
+            return self.parts_[0].family.cdf(y, etas[0], self.parts_[0].shape)
+        some = self.parts_[0].family.mean(etas[0])
+        lower, upper = self.parts_[1].family.cdf(np.maximum(y, 1), etas[1], self.parts_[1].shape)
+        lower = np.where(y > 0, 1 - some + some * np.where(y > 1, lower, 0.0), 0.0)
+        return lower, np.where(y > 0, 1 - some + some * upper, np.where(y < 0, 0.0, 1 - some))
+
+    def effect(self, term: str, grid: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Curve or surface of one term with a pointwise 95 % band, on the scale of the linear predictor."""
+        check_is_fitted(self)
+        return effect_table(self.columns_, self.parts_[-1], term, grid)
+
+    def summary(self) -> str:
+        """Specification, families, coefficients and findings as text."""
+        check_is_fitted(self)
+        if hasattr(self, "models_"):
+            return "\n\n".join(f"{n}\n{m.summary()}" for n, m in zip(self.targets_, self.models_, strict=True))
+        families = [f"  {s.family}: log score {s.log_score:.4f} per row" for s in self.family_scores_]
+        parts = [repr(spec) for spec in self.specifications_]
+        lines = self.coefficients_.to_string(index=False, float_format=lambda v: f"{v:.4g}")
+        said = [f"  {f['message']}" for f in self.fit_info_["findings"]]
+        return "\n".join([*parts, "", self.family_reason_, *families, "", lines, *said])
+
     def _etas(self, X: Any) -> list[np.ndarray]:
-        frame = as_frame(X)
+        frame = numeric_frame(self, X, reset=False)
         data = self.columns_.encode(frame)
         return [part.eta(data, len(frame)) for part in self.parts_]
 
     def _facts(self) -> dict[str, Any]:
         return {
+            "formula": "\n".join(spec.formula for spec in self.specifications_),
+            "terms": [row for spec in self.specifications_ for row in spec.terms.to_dict("records")],
             "family": self.family_,
             "family_scores": [vars(score) for score in self.family_scores_],
             "findings": [*self.columns_.findings, *self.findings_],
             "ladder": [vars(rung) for part in self.parts_ for rung in part.rungs],
             "parameters": int(sum(part.design.width for part in self.parts_)),
-            "notes": [self.family_reason_],
+            "notes": [self.family_reason_, "p-values are exploratory: the terms were chosen on the same rows"],
         }
 
-
-def as_target(y: Any, n: int) -> np.ndarray:
-    """Target as float64 [n]; one clear line where it is not finite numbers."""
-    name = f"target '{y.name}'" if isinstance(y, pd.Series) and y.name is not None else "the target"
-    try:
-        values = np.asarray(y, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be numbers; it holds {np.asarray(y).ravel()[0]!r}") from None
-    values = values.reshape(len(values), -1)
-    if values.shape[1] != 1:
-        raise InputError(f"{name} has {values.shape[1]} columns; one was expected")
-    if len(values) != n:
-        raise InputError(f"X has {n} rows, {name} has {len(values)}")
-    if not np.isfinite(values).all():
-        raise InputError(f"{name} has {int((~np.isfinite(values)).sum())} missing or infinite values; drop those rows")
-    return values[:, 0]
-
-
-def infer_target_kind(y: np.ndarray) -> str:
-    """binary, count, positive or real, from the values."""
-    if set(np.unique(y[:1000])) <= {0.0, 1.0} and set(np.unique(y)) == {0.0, 1.0}:
-        return "binary"
-    if y.min() >= 0 and np.array_equal(y, np.floor(y)) and y.min() <= 10:
-        return "count"
-    return "positive" if y.min() > 0 else "real"
-
-
-def check_target(kind: str, y: np.ndarray) -> tuple[str, list[dict[str, str]]]:
-    """The kind of target that the values allow, with a finding where the user's word does not fit."""
-    if kind not in TARGET_KINDS:
-        raise unknown("target_kind", kind, TARGET_KINDS)
-    if kind == "binary" and not set(np.unique(y)) <= {0.0, 1.0}:
-        raise InputError(f"a binary target holds 0 and 1 only; this one has {len(np.unique(y))} different values")
-    if kind == "count" and (y.min() < 0 or not np.array_equal(y, np.floor(y))):
-        message = "the target is called a count but has negative or fractional values; it is fitted as real numbers"
-        return ("positive" if y.min() > 0 else "real"), [finding("non-integer counts", "target", message, "check it")]
-    if kind == "positive" and y.min() <= 0:
-        message = f"the target is called positive but its smallest value is {y.min():g}; families that need y > 0 are out"
-        return "real", [finding("zeros in a positive target", "target", message, "model the zeros, or add nothing to them")]
-    return kind, []
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.target_tags.multi_output = True
+        return tags

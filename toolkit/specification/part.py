@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg import qr
 
 from toolkit.specification.basis import Marginal
+from toolkit.specification.columns import Finding, finding
 from toolkit.specification.evidence import smeared
 from toolkit.specification.family import FAMILIES, Family
-from toolkit.specification.likelihood import Rows, fit_family, linear_predictor
+from toolkit.specification.likelihood import FamilyFit, Rows, fit_family, linear_predictor
 from toolkit.specification.penalised import Fit
 from toolkit.specification.search import Rung, main_effects, search
 from toolkit.specification.terms import Design
 
 __all__ = ["Part", "specify_part"]
 
+DEPENDENT = 1e-9  # pivot of the correlation matrix of the lines under which one repeats others
+SEPARATED = 8.0  # |logit| that only separated data reach
 MARGIN = 0.1  # linear predictors may leave the range of the fitted ones by this share of its width
 SEARCH_ROWS = 50_000  # rows at which the additive fit that precedes the search looks
 
@@ -46,6 +50,7 @@ class Part:
     rung: str = ""
     iterations: int = 1
     converged: bool = True
+    findings: tuple[Finding, ...] = ()
 
     def eta(self, data: dict[str, np.ndarray], n: int) -> np.ndarray:
         """Linear predictor of new rows, [n]."""
@@ -91,5 +96,29 @@ def specify_part(
     residual = (family.forward(y) - eta)[thin] if family.is_normal else np.zeros(0)
     return Part(
         family, design, fitted.fit, fitted.shape, float(eta.min()) - reach, float(eta.max()) + reach, residual,
-        found.rungs, found.chosen, fitted.iterations, fitted.converged,
+        found.rungs, found.chosen, fitted.iterations, fitted.converged, tuple(doubts(design, fitted, family)),
     )  # fmt: skip
+
+
+def doubts(design: Design, fitted: FamilyFit, family: Family) -> list[Finding]:
+    """What the reader of a fit must know: columns that repeat others, rows that are predicted with certainty."""
+    found = []
+    lines = np.flatnonzero(design.groups < 0)
+    gram = fitted.sums.xx[np.ix_(lines, lines)]
+    size = np.sqrt(np.maximum(np.diagonal(gram), 1e-300))
+    _, R, order = qr(gram / np.outer(size, size), pivoting=True)
+    pivots = np.abs(np.diagonal(R))
+    for position in order[pivots < DEPENDENT * pivots[0]]:
+        name = design.terms[design.owner[lines[position]]].name if position else "constant"
+        message = f"column '{name}' is a combination of others: its coefficient is shared among them"
+        found.append(finding("perfect collinearity", name, message, "drop one of them to read the coefficients"))
+    if len(lines) > fitted.sums.n:
+        message = f"{len(lines)} straight lines for {fitted.sums.n:.0f} rows: the smallest coefficients that fit are taken"
+        found.append(finding("more columns than rows", "", message, "choose columns, or collect rows"))
+    if family.name == "logistic" and np.mean(np.abs(fitted.eta) > SEPARATED) > 0.5:
+        message = "the columns separate the two outcomes (nearly) completely: coefficients and their errors are not finite"
+        found.append(finding("complete separation", "", message, "look for a column that gives the answer away"))
+    if not fitted.converged:
+        message = f"the fit of the {family.label} family stopped after {fitted.iterations} steps without settling"
+        found.append(finding("no convergence", "", message, "compare with another family"))
+    return found
