@@ -12,7 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.regression_inference import coefficient_table, effect_table, robust_covariance, split_table
-from toolkit.models.regression_input import as_target, check_target, infer_target_kind, numeric_frame, subset
+from toolkit.models.regression_input import (
+    as_target,
+    check_target,
+    checked_rows,
+    infer_target_kind,
+    numeric_frame,
+    subset,
+)
 from toolkit.specification.basis import learn_marginal
 from toolkit.specification.columns import learn_columns
 from toolkit.specification.evidence import choose_family
@@ -52,8 +59,8 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
     cov : {"auto", "HC3", "cluster", "HAC"}
         Covariance behind the tables; "auto" is HC3, or cluster where `fit` gets groups. HAC takes rows in time order.
     inference : {"exploratory", "split"}
-        "split" searches once more on one half of the rows and refits the chosen terms, unpenalised, on the other; its table
-        is `split_terms_`. Predictions always come from all rows.
+        "split" searches once more on one half of the rows and refits the chosen terms, unpenalised, on the other; its
+        table is `split_terms_`. Predictions always come from all rows.
     random_state : int
         Seed of the inner folds.
 
@@ -109,12 +116,11 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         """
         self._check_settings()
         frame = numeric_frame(self, X, reset=True)
-        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
-            return self._fit_several(frame, pd.DataFrame(y), sample_weight, groups)
+        y, weight, groups = checked_rows(frame, y, sample_weight, groups)
+        if y.ndim == 2 and y.shape[1] > 1:
+            return self._fit_several(frame, pd.DataFrame(y), weight, groups)
         target = str(y.name) if isinstance(y, pd.Series) and y.name is not None else "y"
         y = as_target(y, len(frame))
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        groups = None if groups is None else np.asarray(groups)
         with threadpool_limits(None if len(y) >= ROWS_FOR_THREADS else 1):
             self._fit_one(frame, y, weight, groups, target)
         return self
@@ -154,7 +160,11 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         ]
         self.fit_info_ = {
             "formula": "\n".join(model.fit_info_["formula"] for model in self.models_),
-            "terms": [{"target": n, **t} for n, m in zip(self.targets_, self.models_, strict=True) for t in m.fit_info_["terms"]],
+            "terms": [
+                {"target": name, **row}
+                for name, model in zip(self.targets_, self.models_, strict=True)
+                for row in model.fit_info_["terms"]
+            ],
             "family": ", ".join(model.family_ for model in self.models_),
             "findings": self.models_[0].fit_info_["findings"],
             "parameters": sum(model.fit_info_["parameters"] for model in self.models_),
@@ -194,7 +204,9 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
             specify("truncated_nb", subset(some, data, y, weight, groups)),
         )
 
-    def _describe(self, part: Part, data: dict, y: np.ndarray, weight: Any, groups: Any, cov: str, target: str) -> Specification:
+    def _describe(
+        self, part: Part, data: dict, y: np.ndarray, weight: Any, groups: Any, cov: str, target: str
+    ) -> Specification:
         covariance = robust_covariance(part, data, y, weight, groups, cov)
         coefficients = coefficient_table(self.columns_, part, covariance)
         return describe(self.columns_, part, target, term_table(part, covariance), coefficients)

@@ -10,7 +10,7 @@ import pandas as pd
 from toolkit.errors import InputError, unknown
 from toolkit.specification.columns import as_frame, finding
 
-__all__ = ["as_target", "check_target", "infer_target_kind", "numeric_frame", "subset"]
+__all__ = ["as_target", "check_target", "checked_rows", "infer_target_kind", "numeric_frame", "subset"]
 
 TARGET_KINDS = ("real", "positive", "count", "binary")
 
@@ -21,7 +21,10 @@ def numeric_frame(estimator: Any, X: Any, reset: bool) -> pd.DataFrame:
         X = checked_array(estimator, X)
     frame = as_frame(X)
     if len(frame) == 0 or frame.shape[1] == 0:
-        raise InputError(f"Found array with {len(frame)} sample(s) and {frame.shape[1]} feature(s) (shape={frame.shape}) while a minimum of 1 is required.")
+        raise InputError(
+            f"Found array with {len(frame)} sample(s) and {frame.shape[1]} feature(s) (shape={frame.shape}) "
+            "while a minimum of 1 is required."
+        )
     if reset:
         estimator.n_features_in_ = frame.shape[1]
         estimator.feature_names_in_ = np.asarray(frame.columns, dtype=object)
@@ -33,6 +36,23 @@ def numeric_frame(estimator: Any, X: Any, reset: bool) -> pd.DataFrame:
             f"{estimator.n_features_in_} features as input"
         )
     return frame
+
+
+def checked_rows(frame: pd.DataFrame, y: Any, weight: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Target, weights and groups as arrays (a pandas target stays one), or one clear line."""
+    if y is None:
+        raise InputError("a regression requires y to be passed, but the target y is None")
+    if len(frame) == 1:
+        raise InputError("a regression cannot be fitted to 1 sample")
+    if not isinstance(y, (pd.Series, pd.DataFrame)):
+        y = np.asarray(y)
+    if weight is not None:
+        weight = np.asarray(weight, dtype=float)
+        if weight.shape != (len(frame),):
+            raise InputError(f"Sample weights must be 1D with {len(frame)} values; shape {weight.shape} came")
+        if not np.isfinite(weight).all() or weight.min() < 0 or weight.max() == 0:
+            raise InputError("sample weights must be finite, not negative and not all zero")
+    return y, weight, None if groups is None else np.asarray(groups)
 
 
 def checked_array(estimator: Any, X: Any) -> np.ndarray:
@@ -80,8 +100,8 @@ def check_target(kind: str, y: np.ndarray) -> tuple[str, list[dict[str, str]]]:
         message = "the target is called a count but has negative or fractional values; it is fitted as real numbers"
         return ("positive" if y.min() > 0 else "real"), [finding("non-integer counts", "target", message, "check it")]
     if kind == "positive" and y.min() <= 0:
-        message = f"the target is called positive but its smallest value is {y.min():g}; families that need y > 0 are out"
-        return "real", [finding("zeros in a positive target", "target", message, "model the zeros, or add nothing to them")]
+        message = f"the target is called positive but its smallest value is {y.min():g}: Gamma and log-normal are out"
+        return "real", [finding("zeros in a positive target", "target", message, "find out what the zeros mean")]
     return kind, []
 
 
