@@ -19,13 +19,15 @@ from toolkit.models.forecasting_candidates import (
     average_weights,
     first_candidate,
     losses,
+    offers_clock,
 )
 from toolkit.models.forecasting_channels import Channel, channels_of
 
 __all__ = ["SeriesRegression"]
 
 SEARCH_SERIES = 120  # series of a panel that decide between candidates, evenly spread
-INNER_ORIGINS = 24  # at most, within the inner judging block
+SEARCH_WINDOWS = 6_000  # of a channel, evenly spread, while candidates are compared
+INNER_ORIGINS = 3_000  # at most, of all channels together
 MEAN_METRICS = ("rmse", "mse", "rmsse")
 TRANSFORMS = {"none": 1.0, "log": 0.0}
 STEPS, MEANS = ("direct", "recursive", "clock"), ("none", "additive", "clock")
@@ -132,14 +134,34 @@ class SeriesRegression(BaseEstimator):
             intervals[channel.key] = (path - half, path + half)
         return answer(data, future, predicted, intervals)
 
-    def _path(self, channel: Channel) -> np.ndarray:
+    def forecast_origins(self, data: SeriesData, known: dict[Any, np.ndarray]) -> dict[tuple[Any, str], np.ndarray]:
+        """Forecasts from many origins at once, with the coefficients as they are.
+
+        Parameters
+        ----------
+        data : SeriesData
+            All rows, those that are to be forecast included; only rows before an origin are looked at for it, and
+            covariates that are known ahead.
+        known : dict
+            Series -> numbers of its rows that are known at each origin, [origins].
+
+        Returns
+        -------
+        dict
+            (series, target) -> [origins, horizon], in target units.
+        """
+        data = replace(data, horizon=self.horizon)
+        return {channel.key: self._path(channel, known[channel.key[0]]) for channel in channels_of(data)}
+
+    def _path(self, channel: Channel, origins: np.ndarray | None = None) -> np.ndarray:
         """The averaged forecast of one channel, [horizon]; fewer future rows than the horizon are made up to it."""
-        channel = _padded(channel, self.horizon)
+        channel = _padded(channel, self.horizon) if origins is None else channel
         if channel.key in self.floor_ and self.floor_[channel.key] > 0:
             # A later value at or below zero has no logarithm: the smallest one of training stands in for it.
             channel = replace(channel, values=np.maximum(channel.values, self.floor_[channel.key] / 2))
         mean = self.metric in MEAN_METRICS
-        path = sum(w * m.predict(channel, mean=mean) for m, w in zip(self.models_, self.weights_, strict=True))
+        parts = [model.predict(channel, origins, mean) for model in self.models_]
+        path = np.tensordot(self.weights_, parts, axes=1)
         if not np.isfinite(path).all():
             raise ValueError("the forecast is not a finite number")
         return path
@@ -169,7 +191,8 @@ class SeriesRegression(BaseEstimator):
 
     def _search(self, data: SeriesData, channels: list[Channel]) -> list[dict[str, Any]]:
         """Candidates with their forecasts at the inner origins, the first one first."""
-        inner = _Inner.of(channels, self.horizon, data.scale_period)
+        day = data.period if offers_clock(data, channels) else 1
+        inner = _Inner.of(channels, self.horizon, data.scale_period, day)
         trials: dict[Candidate, dict[str, Any]] = {}
         start = self._frozen(first_candidate(data, channels))
         best = self._try(data, channels, inner, [start], trials, start)
@@ -283,18 +306,19 @@ class _Inner:
         return float(np.nanmean(losses(metric, self.observed, forecasts, self.scale)))
 
     @classmethod
-    def of(cls, channels: list[Channel], horizon: int, lag: int) -> _Inner:
+    def of(cls, channels: list[Channel], horizon: int, lag: int, day: int) -> _Inner:
         """Judge on up to a fifth of each channel, at least one horizon; channels too short for that are left out."""
         fit_until, origins, observed, scale = [], [], [], []
+        most = int(np.clip(INNER_ORIGINS // len(channels), 8, 200))  # of one channel
         for channel in channels:
             n = len(channel)
-            block = min(max(horizon, n // 5), 40 * horizon)
+            block = max(horizon, n // 5)
             if n - block < max(horizon // 2, 3):
                 block = 0
-            starts = np.arange(
-                n - horizon, n - block - 1, -max(1, (block - horizon) // INNER_ORIGINS + 1, horizon // 4)
-            )
-            at = np.sort(starts[starts >= n - block])[-INNER_ORIGINS:] if block else np.array([], dtype=int)
+            step = max(1, (block - horizon) // most + 1)
+            # At one time of day where regressions differ by it, else through all of them.
+            step = -(-step // day) * day if day > 1 else step
+            at = np.sort(np.arange(n - horizon, n - block - 1, -step)) if block else np.array([], dtype=int)
             fit_until.append(n - block if block else n)
             origins.append(at)
             values = np.where(channel.seen, channel.values, np.nan)[at[:, None] + np.arange(horizon)]
@@ -307,8 +331,8 @@ class _Inner:
         return cls(fit_until, origins, flat, unit, f"{count} inner origins of {judged} series, horizon {horizon}")
 
 
-def _fit(candidate: Candidate, data: SeriesData, channels: list[Channel]) -> Any:
-    return candidate.build(data, channels).fit(channels)
+def _fit(candidate: Candidate, data: SeriesData, channels: list[Channel], most: int = 40_000) -> Any:
+    return candidate.build(data, channels, most).fit(channels)
 
 
 def _judge(candidate: Candidate, data: SeriesData, channels: list[Channel], inner: _Inner, mean: bool) -> Any:
@@ -316,7 +340,7 @@ def _judge(candidate: Candidate, data: SeriesData, channels: list[Channel], inne
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             training = [channel.until(n) for channel, n in zip(channels, inner.fit_until, strict=True)]
-            model = _fit(candidate, data, training)
+            model = _fit(candidate, data, training, SEARCH_WINDOWS)
             parts = [
                 model.predict(channel, at, mean=mean).ravel()
                 for channel, at in zip(channels, inner.origins, strict=True)

@@ -13,7 +13,7 @@ from toolkit.models.forecasting_clock import LEAST_SEASONS, ClockRegression
 from toolkit.models.forecasting_design import Design
 from toolkit.models.forecasting_ridge import LagRegression
 
-__all__ = ["Candidate", "Repeat", "alternatives", "average_weights", "first_candidate", "losses"]
+__all__ = ["Candidate", "Repeat", "alternatives", "average_weights", "first_candidate", "losses", "offers_clock"]
 
 LONGEST_LOOKBACK = 800
 AVERAGING_STEPS = 10
@@ -31,8 +31,10 @@ class Candidate:
     ridge: float = 1e-3
     mean: str = "none"  # none, additive, clock
 
-    def build(self, data: SeriesData, channels: list[Channel]) -> LagRegression | ClockRegression | Repeat:
-        """The unfitted regression; knots and levels of its design are learned from the channels."""
+    def build(
+        self, data: SeriesData, channels: list[Channel], most: int = 40_000
+    ) -> LagRegression | ClockRegression | Repeat:
+        """The unfitted regression on at most so many windows of a channel; its design is learned from the channels."""
         season, transform = max(data.period, 1), BoxCox(self.transform)
         if self.steps == "repeat":
             return Repeat(data.horizon, self.lookback)
@@ -42,7 +44,7 @@ class Candidate:
             return ClockRegression(data.horizon, season, transform, self.ridge, design)
         return LagRegression(
             data.horizon, self.lookback, season, transform, self.centre, self.own, self.ridge,
-            self.steps == "recursive", design,
+            self.steps == "recursive", design, most,
         )  # fmt: skip
 
 
@@ -85,8 +87,6 @@ def alternatives(data: SeriesData, channels: list[Channel]) -> Iterator[Callable
     positive = all(channel.values.min() > 0 for channel in channels)
     seasons = [p for p in data.periods if p <= LONGEST_LOOKBACK]
     covariates = bool(data.known_ahead or data.static)
-    length = int(np.median([len(channel) for channel in channels]))
-    day = data.period
     if positive:
         yield lambda best: [replace(best, transform=0.0)]
     yield lambda best: [replace(best, lookback=n) for n in lookbacks(data, channels) if n != best.lookback]
@@ -98,11 +98,17 @@ def alternatives(data: SeriesData, channels: list[Channel]) -> Iterator[Callable
     yield lambda best: [replace(best, steps="recursive")]
     if covariates or data.periods:
         yield lambda best: [replace(best, mean="additive")]
-    if covariates and day >= 12 and length >= LEAST_SEASONS * day:
-        yield lambda best: [replace(best, mean="clock"), replace(best, steps="direct", mean="clock")]
-    if day >= 12 and length >= LEAST_SEASONS * day and len(channels) <= 10:
+    if offers_clock(data, channels):
+        yield lambda best: [replace(best, steps="direct", mean="clock")]
         yield lambda best: [Candidate("clock", best.transform, ridge=r) for r in (3.0, 15.0)]
     yield lambda best: [Candidate("repeat", lookback=s) for s in dict.fromkeys((data.scale_period, *seasons[-1:]))]
+
+
+def offers_clock(data: SeriesData, channels: list[Channel]) -> bool:
+    """Whether one regression for each time of day is worth a try: covariates known ahead, long history, few series."""
+    length = int(np.median([len(channel) for channel in channels]))
+    day = data.period
+    return bool(data.known_ahead) and 12 <= day <= 96 and length >= LEAST_SEASONS * day and len(channels) <= 10
 
 
 def lookbacks(data: SeriesData, channels: list[Channel]) -> list[int]:

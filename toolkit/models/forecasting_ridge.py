@@ -45,6 +45,8 @@ class LagRegression:
     design : Design or None
         Columns of the mean function; None for no covariates. With `design.clock` one mean function for each place in
         the shortest season.
+    most : int
+        Windows of a channel that are used at most, evenly spread.
     """
 
     horizon: int
@@ -56,6 +58,7 @@ class LagRegression:
     ridge: float = 1e-4
     recursive: bool = False
     design: Design | None = None
+    most: int = 40_000
     shared_: np.ndarray | None = field(default=None, repr=False)  # [lookback + 1 + past, steps]
     own_: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)
     scales_: dict[Any, float] = field(default_factory=dict, repr=False)
@@ -202,6 +205,7 @@ class LagRegression:
             holes = np.r_[0, np.cumsum(~channel.seen)]
             complete = holes[at + steps] == holes[at]
             at = at[complete] if complete.sum() >= 2 else at
+        at = at[:: max(1, -(-len(at) // self.most))]
         scale = self.scales_[channel.key]
         gram, cross, squares = 0.0, 0.0, 0.0
         for start in range(0, len(at), BLOCK):
