@@ -65,6 +65,12 @@ ARMS: dict[str, dict[str, ArmKind]] = {
         "regression": ArmKind(
             "regression", f"{_MODELS}.forecasting:SeriesRegression", "a dynamic regression specified by search"
         ),
+        "drift": ArmKind("baseline", f"{_MODELS}.classical:Drift", "the line through the first and the last value"),
+        "arima": ArmKind("reference", f"{_MODELS}.statistical:Arima", "seasonal ARIMA for each series"),
+        "ets": ArmKind("reference", f"{_MODELS}.statistical:Ets", "exponential smoothing for each series"),
+        "theta": ArmKind("reference", f"{_MODELS}.statistical:Theta", "the theta model for each series"),
+        "classical": ArmKind("regression", f"{_MODELS}.statistical:Classical", "median of ARIMA, CES, ETS and theta"),
+        "var": ArmKind("regression", f"{_MODELS}.systems:VectorAutoregression", "all targets of a series together"),
         "neural": ArmKind("neural", f"{_MODELS}.neural.forecasting:NeuralForecaster", "one net for all series"),
     },
 }

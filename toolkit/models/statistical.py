@@ -1,0 +1,155 @@
+"""Exponential smoothing, ARIMA, theta and their ensemble, one model per series (statsforecast)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from toolkit.data.series import SeriesData
+from toolkit.errors import unknown
+from toolkit.models.forecast_frames import answer, channels, fill_missing, steps_ahead, trim
+
+__all__ = ["Arima", "Classical", "Ets", "Theta"]
+
+LONGEST_SEASON = 24  # of the state-space models; longer or several seasons are taken out by MSTL first
+MEMBERS = ("arima", "ces", "ets", "theta")
+
+
+class Classical(BaseEstimator):
+    """Median of ETS, complex exponential smoothing, ARIMA and theta, each selected by its own criterion.
+
+    The combination of Petropoulos and Svetunkov, International Journal of Forecasting 36 (2020), 110-115. Models are
+    fitted on the past of each forecast; seasons longer than 24 steps, or several of them, are taken out by MSTL.
+
+    Parameters
+    ----------
+    horizon : int
+    coverage : float
+        Of the intervals: the median of the members' limits.
+    members : tuple of str
+        Of arima, ces, ets and theta.
+    budget : float
+        Seconds of each forecast call; a series whose turn comes later is left out and named in `failed_series_`.
+    n_jobs : int
+    """
+
+    def __init__(
+        self,
+        horizon: int = 1,
+        coverage: float = 0.9,
+        members: tuple[str, ...] = MEMBERS,
+        budget: float = 900.0,
+        n_jobs: int = 1,
+    ):
+        self.horizon = horizon
+        self.coverage = coverage
+        self.members = members
+        self.budget = budget
+        self.n_jobs = n_jobs
+
+    def fit(self, history: SeriesData) -> Classical:
+        """Check the settings; models are fitted on the past of each forecast."""
+        for member in self._members():
+            if member not in MEMBERS:
+                raise unknown("member", member, MEMBERS)
+        name = " + ".join(self._members())
+        self.fit_info_ = {"formula": f"median({name})" if len(self._members()) > 1 else name, "notes": []}
+        return self
+
+    def forecast(self, past: SeriesData, future: pd.DataFrame) -> pd.DataFrame:
+        """Forecast every row of `future`; a series that fails, or comes too late, is named in `failed_series_`."""
+        ahead, deadline = steps_ahead(future, past.series), time.monotonic() + self.budget
+        jobs = [(name, target, y) for name, target, y in channels(past) if name in ahead and len(trim(y))]
+        made = joblib.Parallel(self.n_jobs)(
+            joblib.delayed(_one)(trim(y), past.periods, ahead[name], self._members(), self.coverage, deadline)
+            for name, _, y in jobs
+        )
+        predicted: dict[tuple[Any, str], np.ndarray] = {}
+        intervals: dict[tuple[Any, str], tuple[np.ndarray, np.ndarray]] = {}
+        self.failed_series_: dict[Any, str] = {}
+        for (name, target, _), outcome in zip(jobs, made, strict=True):
+            if isinstance(outcome, str):
+                self.failed_series_[name] = outcome.replace("BUDGET", f"{self.budget:g} s")
+                continue
+            predicted[name, target], intervals[name, target] = outcome[0], (outcome[1], outcome[2])
+        return answer(past, future, predicted, intervals)
+
+    def _members(self) -> tuple[str, ...]:
+        return tuple(self.members)
+
+
+class _Single(Classical):
+    """One member alone."""
+
+    member = ""
+
+    def __init__(self, horizon: int = 1, coverage: float = 0.9, budget: float = 900.0, n_jobs: int = 1):
+        self.horizon = horizon
+        self.coverage = coverage
+        self.budget = budget
+        self.n_jobs = n_jobs
+
+    def _members(self) -> tuple[str, ...]:
+        return (self.member,)
+
+
+class Arima(_Single):
+    """Seasonal ARIMA by AICc (Hyndman and Khandakar 2008)."""
+
+    member = "arima"
+
+
+class Ets(_Single):
+    """Exponential smoothing state space model by AICc."""
+
+    member = "ets"
+
+
+class Theta(_Single):
+    """Theta model with its variant selected in-sample."""
+
+    member = "theta"
+
+
+def _one(
+    y: np.ndarray, periods: tuple[int, ...], steps: int, members: tuple[str, ...], coverage: float, deadline: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | str:
+    """(median, lower, upper) of one series, or the cause of its failure."""
+    if time.monotonic() > deadline:
+        return "not begun: the time budget of BUDGET was used up"
+    y = fill_missing(y, max(periods, default=1)).astype(np.float64)
+    if len(y) < 3:
+        return f"{len(y)} values, too few for a model"
+    if np.ptp(y) == 0:
+        return np.full(steps, y[0]), np.full(steps, y[0]), np.full(steps, y[0])
+    level, paths, causes = round(100 * coverage), [], []
+    for member in members:
+        try:
+            out = _model(member, periods, len(y)).forecast(y=y, h=steps, level=[level])
+            path = np.array([out["mean"], out[f"lo-{level}"], out[f"hi-{level}"]])
+            if not np.isfinite(path[0]).all():
+                raise ValueError("forecasts are not finite numbers")
+            paths.append(path)
+        except Exception as error:  # the libraries below raise whatever their optimisers raise
+            causes.append(f"{member}: {type(error).__name__}: {error}")
+    if len(paths) < len(members):
+        return "; ".join(causes).splitlines()[0][:200]
+    middle = np.median(np.stack(paths), axis=0)
+    return middle[0], middle[1], middle[2]
+
+
+def _model(member: str, periods: tuple[int, ...], n: int) -> Any:
+    from statsforecast import models
+
+    build = {"arima": models.AutoARIMA, "ces": models.AutoCES, "ets": models.AutoETS, "theta": models.AutoTheta}[member]
+    seasons = [p for p in periods if n >= 2 * p + 4]
+    if not seasons:
+        return build(season_length=1)
+    if len(seasons) == 1 and seasons[0] <= LONGEST_SEASON:
+        return build(season_length=seasons[0])
+    return models.MSTL(season_length=seasons, trend_forecaster=build(season_length=1))
