@@ -20,6 +20,7 @@ ROOMS = (
         "tracking_server",
         "tracking",
         "settings",
+        "loading",
         "analysis",
         "assembly",
         "reporter",

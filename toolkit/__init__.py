@@ -12,10 +12,10 @@ from toolkit._version import __version__
 
 if TYPE_CHECKING:
     from toolkit.analysis import Analysis
-    from toolkit.comparison.judge import judge
     from toolkit.data.catalog import list_datasets, load_dataset
     from toolkit.data.dataset import Dataset
     from toolkit.errors import InputError
+    from toolkit.judging import judge
     from toolkit.models.formula import FormulaRegression
     from toolkit.models.neural.regression import NeuralClassifier, NeuralRegression
     from toolkit.models.regression import SpecifiedRegression
@@ -28,7 +28,7 @@ _PLACES = {
     "list_datasets": "toolkit.data.catalog",
     "compare": "toolkit.pipeline",
     "run": "toolkit.pipeline",
-    "judge": "toolkit.comparison.judge",
+    "judge": "toolkit.judging",
     "Analysis": "toolkit.analysis",
     "SpecifiedRegression": "toolkit.models.regression",
     "FormulaRegression": "toolkit.models.formula",

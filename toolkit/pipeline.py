@@ -22,6 +22,7 @@ from toolkit.data.splits import Splits
 from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache
+from toolkit.loading import find_pipeline, load, shrink
 from toolkit.reporter import Reporter, Silent
 from toolkit.reporting.outputs import write_outputs
 from toolkit.settings import Pipeline, read_pipeline, validate
@@ -77,7 +78,7 @@ def run(
         One line for every mistake in the file, the data or the settings.
     """
     reporter = reporter or Silent()
-    settings = read_pipeline(stages.find_pipeline(pipeline), changes)
+    settings = read_pipeline(find_pipeline(pipeline), changes)
     if tracking_uri is not None:
         settings = settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"uri": tracking_uri})})
     todo = plan(settings, quick=quick, base=Path(pipeline).parent, reporter=reporter)
@@ -155,9 +156,9 @@ def plan(
     """Data, folds, metric and arms, checked and ready; nothing is fitted."""
     reporter = reporter or Silent()
     if dataset is None:
-        dataset = stages.load(settings, base)
+        dataset = load(settings, base)
     if quick:
-        dataset, settings = stages.shrink(dataset, settings)
+        dataset, settings = shrink(dataset, settings)
     series = stages.as_series(settings, dataset)
     findings = tuple(find(dataset)) if series is None else (*dataset.notes, *series.findings)
     dataset = dataset if series is None else series.as_dataset()

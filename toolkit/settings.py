@@ -20,6 +20,7 @@ __all__ = [
     "SplitSettings",
     "TrackingSettings",
     "json_schema",
+    "margin_record",
     "read_pipeline",
     "validate",
     "with_changes",
@@ -103,7 +104,7 @@ class Pipeline(_Strict):
     splits: SplitSettings = Field(default_factory=SplitSettings)
     metric: str | None = None
     margin: str | float = "1%"
-    arms: dict[str, Any] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_ARMS, None))
+    arms: dict[str, Any] = Field(default_factory=lambda: {name: {} for name in DEFAULT_ARMS})
     compare: list[str] | None = Field(None, min_length=2, max_length=2)
     coverage: float = Field(0.9, gt=0.5, lt=1)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
@@ -111,10 +112,8 @@ class Pipeline(_Strict):
     @field_validator("margin", mode="before")
     @classmethod
     def _margin(cls, value: Any) -> Any:
-        number = str(value).strip().removesuffix("%")
-        if isinstance(value, bool) or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", number):
-            raise ValueError(f"expected a share such as 1% or a number in units of the metric, got {value!r}")
-        return str(value).strip() if str(value).strip().endswith("%") else float(value)
+        record = margin_record(value)
+        return str(value).strip() if record["unit"] == "percent" else record["value"]
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -135,12 +134,19 @@ class Pipeline(_Strict):
 
     @property
     def margin_record(self) -> dict[str, Any]:
-        text = str(self.margin)
-        unit = "percent" if text.endswith("%") else "absolute"
-        return {"value": float(text.removesuffix("%")), "unit": unit}
+        return margin_record(self.margin)
 
 
 DEFAULT_ARMS = ("naive", "linear", "regression", "boosting", "neural")
+
+
+def margin_record(value: str | float) -> dict[str, Any]:
+    """`1%` or a number in units of the metric, as {"value", "unit": "percent" | "absolute"}."""
+    text = str(value).strip()
+    number = text.removesuffix("%")
+    if isinstance(value, bool) or not re.fullmatch(r"\d+(\.\d*)?(e-?\d+)?|\.\d+", number):
+        raise InputError(f"margin: expected a share such as 1% or a number in units of the metric, got {value!r}")
+    return {"value": float(number), "unit": "percent" if text.endswith("%") else "absolute"}
 
 
 def read_pipeline(path: str | Path, changes: Sequence[str] = ()) -> Pipeline:
@@ -255,7 +261,7 @@ def _in_words(problem: dict[str, Any], source: str, marks: dict[tuple, tuple[int
         guess = nearest(location[-1], known)
         hint = f", did you mean {guess}?" if guess else f". Known: {', '.join(known)}"
         return f"{place}: {key}: unknown key{hint}"
-    message = problem["msg"].removeprefix("Value error, ").splitlines()[0]
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("margin: ").splitlines()[0]
     message = message[0].lower() + message[1:]
     got = "" if problem["type"] in ("value_error", "missing") else f", got {problem['input']!r}"
     return f"{place}: {key + ': ' if key else ''}{message}{got}"

@@ -13,11 +13,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from toolkit.assembly import costs
-from toolkit.data.catalog import load_dataset
 from toolkit.data.dataset import Dataset
 from toolkit.data.origins import official, rolling_origin
-from toolkit.data.places import bundled
-from toolkit.data.readers import read_sql, read_table
 from toolkit.data.series import SeriesData
 from toolkit.data.splits import Splits, choose_splits
 from toolkit.errors import InputError, unknown
@@ -26,6 +23,7 @@ from toolkit.evaluation.evaluate import Evaluation, evaluate
 from toolkit.evaluation.forecasts import evaluate_forecasts
 from toolkit.evaluation.scores import METRICS, Metric, default_metric, get_metric, metrics_for, score_table
 from toolkit.evaluation.series_scores import SERIES_METRICS, relative, series_score_table
+from toolkit.loading import beside
 from toolkit.models.arms import ArmContext, arm_kind, build_arms
 from toolkit.reporter import Reporter
 from toolkit.settings import DEFAULT_ARMS, Pipeline
@@ -33,75 +31,6 @@ from toolkit.settings import DEFAULT_ARMS, Pipeline
 if TYPE_CHECKING:
     from toolkit.analysis import Analysis
     from toolkit.pipeline import Plan
-
-QUICK_ROWS = 4_000
-QUICK_FOLDS = 3
-ROLES = (
-    *("features", "drop", "kinds", "time", "series", "groups", "weights"),
-    *("known_ahead", "past_only", "static"),
-)
-
-
-def find_pipeline(named: str | Path) -> Path:
-    """The file itself, or a bundled pipeline of that name."""
-    path = Path(named)
-    if path.is_file():
-        return path
-    folder = bundled("pipelines")
-    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-    if path.suffix in ("", ".yaml", ".yml") and path.stem in known and (path.parent.name in ("", "pipelines")):
-        return known[path.stem]
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; a pipeline is a YAML file")
-    if path.suffix or len(path.parts) > 1:
-        raise InputError(f"{path}: no such file. Bundled pipelines: {', '.join(known)}")
-    raise unknown("pipeline", named, known)
-
-
-def load(settings: Pipeline, base: Path | None) -> Dataset:
-    """The dataset that the pipeline names, with the roles that it gives."""
-    data = settings.data
-    roles = {
-        key: getattr(data, key)
-        for key in (
-            "features",
-            "drop",
-            "kinds",
-            "time",
-            "series",
-            "groups",
-            "weights",
-            "known_ahead",
-            "past_only",
-            "static",
-        )
-        if getattr(data, key)
-    }
-    if data.target_kind != "auto":
-        roles["target_kind"] = data.target_kind
-    if data.dataset is not None:
-        return load_dataset(data.dataset, **({"target": data.target} if data.target else {}), **roles)
-    if data.target is None:
-        raise InputError("data.target: name the column to predict")
-    if data.sql is not None:
-        return Dataset.from_frame(read_sql(data.sql.url, data.sql.query), data.target, name=settings.name, **roles)
-    path = Path(beside(str(data.file), base))
-    return Dataset.from_frame(read_table(path), data.target, name=path.name.split(".")[0], **roles)
-
-
-def shrink(dataset: Dataset, settings: Pipeline) -> tuple[Dataset, Pipeline]:
-    """Fewer rows, folds and repeats for a quick run; series keep their rows and lose origins."""
-    splits = settings.splits
-    if settings.face == "series":
-        splits = splits.model_copy(update={"origins": min(splits.origins or QUICK_FOLDS, QUICK_FOLDS)})
-        return dataset, settings.model_copy(update={"splits": splits})
-    if len(dataset.frame) > QUICK_ROWS and splits.scheme != "table":
-        every = np.random.default_rng(splits.seed).choice(len(dataset.frame), QUICK_ROWS, replace=False)
-        dataset = dataset.take(np.sort(every))
-    changes: dict[str, Any] = {"repeats": 1}
-    if splits.scheme in ("auto", "kfold", "group", "time"):
-        changes["folds"] = min(splits.folds or QUICK_FOLDS, QUICK_FOLDS)
-    return dataset, settings.model_copy(update={"splits": splits.model_copy(update=changes)})
 
 
 def as_series(settings: Pipeline, dataset: Dataset) -> SeriesData | None:
@@ -125,13 +54,6 @@ def who_judges(settings: Pipeline, dataset: Dataset, series: SeriesData | None, 
     if chosen.table is not None:
         named["table"] = beside(chosen.table, base)
     return choose_splits(dataset, **named)
-
-
-def beside(file: str, base: Path | None) -> Path | str:
-    """A file named in a pipeline: from the working directory, or else from the folder of the pipeline."""
-    if base is not None and not Path(file).exists() and (base / file).exists():
-        return base / file
-    return file
 
 
 def primary_metric(settings: Pipeline, dataset: Dataset) -> str:
@@ -205,14 +127,18 @@ def make_sure_writable(folder: Path) -> None:
 
 def open_tracking(settings: Pipeline) -> dict[str, str] | None:
     """Where to log, checked before the first fit; None when tracking is off."""
-    uri = settings.tracking.uri
+    return open_tracking_at(settings.tracking.uri, settings.tracking.experiment or settings.name)
+
+
+def open_tracking_at(uri: str | None, experiment: str) -> dict[str, str] | None:
+    """The same for an address; without one the environment or the default decides."""
     if uri == "none":
         return None
     from toolkit.tracking import DEFAULT_URI, check_server
 
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     check_server(uri)
-    return {"tracking_uri": uri, "experiment": settings.tracking.experiment or settings.name}
+    return {"tracking_uri": uri, "experiment": experiment}
 
 
 def evaluate_arms(todo: Plan, cache: Cache, engine: str, reporter: Reporter) -> Evaluation:

@@ -14,6 +14,7 @@ def main() -> None:
     from toolkit.errors import InputError
 
     try:
+        import toolkit.cli.judging  # noqa: F401 - adds its command
         from toolkit.cli.app import app
 
         app(prog_name="toolkit")

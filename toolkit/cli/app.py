@@ -67,7 +67,7 @@ def run(
     analysis = run_pipeline(
         pipeline, changes=changes, quick=quick, out=out, tracking_uri=tracking_uri, engine=engine, reporter=reporter
     )
-    _show(analysis, out or Path("reports") / analysis.name, reporter, as_json)
+    show_result(analysis, out or Path("reports") / analysis.name, reporter, as_json)
 
 
 @app.command()
@@ -112,15 +112,15 @@ def compare(
         _save(todo, save, reporter)
     folder = out or Path("reports") / settings.name
     analysis = carry_out(todo, out=folder, engine=engine, reporter=reporter)
-    _show(analysis, folder, reporter, as_json)
+    show_result(analysis, folder, reporter, as_json)
 
 
 @app.command()
 def check(pipeline: PipelineFile, changes: Set = []) -> None:  # noqa: B006
     """Look at data and settings only, in seconds: what would be run, what looks wrong."""
+    from toolkit.loading import find_pipeline
     from toolkit.pipeline import plan
     from toolkit.settings import read_pipeline
-    from toolkit.stages import find_pipeline
 
     path = find_pipeline(pipeline)
     reporter = Terminal()
@@ -134,42 +134,6 @@ def check(pipeline: PipelineFile, changes: Set = []) -> None:  # noqa: B006
     judged = sum(len(fold.judge) for fold in todo.splits.folds)
     reporter.say(f"  {fits} fits, {judged:,} predictions per arm; margin {todo.settings.margin}")
     print(f"{path}: ready to run" + (f", {len(todo.findings)} findings to read first" if todo.findings else ""))
-
-
-@app.command()
-def judge(
-    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="A file with forecasts made anywhere.")],
-    target: Annotated[str, typer.Option("--target", "-y", help="Column with what was observed.")],
-    models: Annotated[str, typer.Option(help="Columns of the models: lear,dnn; the first plays the regression.")],
-    time: Annotated[str | None, typer.Option(help="Time column.")] = None,
-    series: Annotated[str | None, typer.Option(help="Series column.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column of groups that depend on each other.")] = None,
-    fold: Annotated[str | None, typer.Option(help="Fold column.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="Steps forecast from one origin, such as 24.")] = None,
-    metric: Annotated[str, typer.Option(help="Metric of the verdict.")] = "mae",
-    margin: Annotated[str, typer.Option(help="Smallest difference that matters.")] = "1%",
-    out: Out = None,
-    tracking_uri: Uri = None,
-    as_json: Json = False,
-) -> None:
-    """Tests and verdict for forecasts made anywhere: R, AutoGluon, a spreadsheet."""
-    from toolkit.judging import judge as judge_file
-
-    reporter = Terminal()
-    roles = {"time": time, "series": series, "group": group, "fold": fold, "horizon": horizon}
-    folder = out or Path("reports") / predictions.name.split(".")[0]
-    analysis = judge_file(
-        predictions,
-        target=target,
-        models=[name.strip() for name in models.split(",")],
-        metric=metric,
-        margin=margin,
-        out=folder,
-        tracking_uri=tracking_uri,
-        reporter=reporter,
-        **{key: value for key, value in roles.items() if value is not None},
-    )
-    _show(analysis, folder, reporter, as_json)
 
 
 @app.command()
@@ -280,7 +244,7 @@ def _split(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",")] if text else None
 
 
-def _show(analysis: Any, folder: Path, reporter: Terminal, as_json: bool) -> None:
+def show_result(analysis: Any, folder: Path, reporter: Terminal, as_json: bool) -> None:
     """The result on standard output, the links on standard error, and the exit status."""
     from toolkit.reporting.contract import to_contract
     from toolkit.reporting.first_screen import first_screen
