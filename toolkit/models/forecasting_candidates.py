@@ -117,7 +117,8 @@ def lookbacks(data: SeriesData, channels: list[Channel]) -> list[int]:
     seasons = [p for p in data.periods if p <= LONGEST_LOOKBACK // 2]
     if seasons:
         day, week = seasons[0], seasons[-1]
-        wanted = [day, 2 * day, 3 * day] if len(seasons) == 1 else [2 * day, week + day, 2 * week]
+        wanted = [2 * day, week + day, 2 * week] if len(seasons) > 1 else [day, 2 * day, 3 * day]
+        wanted = [day // 6, *wanted] if day > 24 else wanted
     else:
         wanted = [2, 4, 12, 24]
     room = max((length - data.horizon) // 3, 1)
