@@ -39,7 +39,7 @@ def parse_time(values: pd.Series, column: str, findings: list[dict[str, Any]]) -
         raise InputError(f"time column '{column}' has {int(values.isna().sum())} empty cells")
     if not pd.api.types.is_datetime64_any_dtype(values):
         try:
-            values = pd.to_datetime(values, format=None)
+            values = pd.to_datetime(values, format="ISO8601")
         except (ValueError, TypeError):
             try:  # offsets differ between rows where daylight saving changes
                 values = pd.to_datetime(values, utc=True, format="mixed")

@@ -1,0 +1,86 @@
+"""Scores of forecasts: figures of the M4 organisers, for-loops, and intervals over origins."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toolkit.data.dataset import Dataset
+from toolkit.data.origins import official
+from toolkit.data.series import SeriesData
+from toolkit.errors import InputError
+from toolkit.evaluation.forecasts import evaluate_forecasts
+from toolkit.evaluation.series_scores import (
+    OFFICIAL_NAIVE2,
+    conformal_over_origins,
+    crps_from_quantiles,
+    owa,
+    relative,
+    series_score,
+    winkler,
+)
+from toolkit.models.classical import Naive, SeasonalNaive
+
+
+def rows(observed, predicted, **columns):
+    return pd.DataFrame({"series": "a", "target": "y", "observed": observed, "predicted": predicted, **columns})
+
+
+def test_m4_hourly_baselines_are_the_official_figures(shared):
+    frame = pd.read_parquet(shared / "data" / "m4_hourly" / "m4_hourly.parquet")
+    card = {"time": {"seasonal_periods": [24, 168], "m_used_for_mase": 24}, "splits": {"column": "split"}}
+    source = Dataset(frame, ("y",), (), {}, "real", time="ds", series="unique_id", card=card)
+    data = SeriesData.from_dataset(source, 48)
+    table = evaluate_forecasts(data, official(data), {"naive": Naive(48), "snaive": SeasonalNaive(48)}).predictions
+    found = {
+        (arm, metric): series_score(metric, part) for arm, part in table.groupby("arm") for metric in ("smape", "mase")
+    }
+    # Evaluation sheet of Mcompetitions/M4-methods.
+    assert found["snaive", "smape"] == pytest.approx(13.912, abs=5e-4)
+    assert found["snaive", "mase"] == pytest.approx(1.193, abs=5e-4)
+    assert found["naive", "smape"] == pytest.approx(43.003, abs=5e-4)
+    assert found["naive", "mase"] == pytest.approx(11.608, abs=5e-4)
+    assert owa(13.912, 1.193, OFFICIAL_NAIVE2["m4_hourly"]) == pytest.approx(0.627, abs=1e-3)
+
+
+def test_scores_by_hand():
+    table = rows([2.0, 4.0], [1.0, 6.0], scale=2.0, root_scale=2.0)
+    assert series_score("mae", table) == 1.5
+    assert series_score("mase", table) == 0.75
+    assert series_score("rmsse", table) == pytest.approx(np.sqrt(2.5) / 2)
+    assert series_score("smape", table) == pytest.approx((200 / 3 + 40) / 2)
+    assert series_score("mape", table) == 50.0
+    plain, metric = relative(table.assign(lower=0.0, upper=0.0), "mase")
+    assert metric == "mae" and np.abs(plain["observed"] - plain["predicted"]).mean() == 0.75
+    with pytest.raises(InputError, match="MASE is defined on none of 2 rows"):
+        series_score("mase", table.assign(scale=np.nan))
+
+
+def test_crps_of_normal_quantiles():
+    from scipy.stats import norm
+
+    levels = np.arange(1, 200) / 200
+    found = crps_from_quantiles(np.array([0.7]), norm.ppf(levels)[None], levels)[0]
+    y = 0.7  # closed form: Gneiting and Raftery (2007)
+    assert found == pytest.approx(y * (2 * norm.cdf(y) - 1) + 2 * norm.pdf(y) - 1 / np.sqrt(np.pi), abs=2e-3)
+
+
+def test_winkler_by_hand():
+    y, lower, upper = np.array([1.0, 5.0, -1.0]), np.zeros(3), np.full(3, 2.0)
+    assert winkler(y, lower, upper, 0.9).tolist() == pytest.approx([2.0, 62.0, 22.0])
+
+
+def test_conformal_intervals_cover_and_see_only_earlier_origins():
+    rng = np.random.default_rng(0)
+    parts = []
+    for fold in range(60):
+        time = pd.date_range("2024-01-01", periods=5) + pd.Timedelta(days=5 * fold)
+        part = rows(rng.normal(size=5), 0.0, scale=1.0, arm="a", fold=fold, horizon=np.arange(1, 6), time=time)
+        parts.append(part.assign(origin=time[0] - pd.Timedelta(days=1)))
+    table = pd.concat(parts, ignore_index=True)
+    out = conformal_over_origins(table)
+    judged = out[out["conformal_lower"].notna()]
+    inside = judged["observed"].between(judged["conformal_lower"], judged["conformal_upper"]).mean()
+    assert 0.85 < inside < 0.96 and judged["fold"].min() == 4
+    table.loc[table["fold"] == 59, "observed"] = 1e6
+    again = conformal_over_origins(table)
+    pd.testing.assert_series_equal(out["conformal_upper"], again["conformal_upper"])
