@@ -120,7 +120,7 @@ def _state(
     kind: str, order: tuple[str, bool], columns: list[tuple[str, str]], sections: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
     charts, headings = [], []
-    for title, cards in sections.items():
+    for title, cards in ((title, cards) for title, cards in sections.items() if cards):
         section, picture = _id(kind, title), cards[0]["type"] == "IMAGE"
         headings.append(
             {

@@ -75,7 +75,7 @@ def by_level(labels: pd.Series, y: np.ndarray, most: int = 12) -> pd.DataFrame:
 
 def limits(*parts: np.ndarray, cut: float = 0.002) -> tuple[float, float]:
     """Axis limits that hold all but the outermost `cut` of each side, the same for every panel of a row."""
-    values = np.concatenate([np.asarray(part, dtype=float).ravel() for part in parts])
+    values = np.concatenate([np.zeros(0), *(np.asarray(part, dtype=float).ravel() for part in parts)])
     values = values[np.isfinite(values)]
     if values.size == 0:
         return -1.0, 1.0
