@@ -23,6 +23,7 @@ ROOMS = (
         "loading",
         "analysis",
         "assembly",
+        "further",
         "reporter",
         "stages",
         "pipeline",

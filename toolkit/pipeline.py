@@ -22,6 +22,7 @@ from toolkit.data.splits import Splits
 from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache
+from toolkit.further import look_further
 from toolkit.loading import find_pipeline, load, shrink
 from toolkit.reporter import Reporter, Silent
 from toolkit.reporting.outputs import write_outputs
@@ -190,6 +191,7 @@ def carry_out(
     reporter.stage("tests and checks")
     scores = stages.score(todo, evaluation)
     tests, verdict = compare_arms(**stages.evidence(todo, evaluation))
+    verdict = look_further(todo, verdict, engine, reporter)
     checks = run_checks(**stages.check_inputs(todo, evaluation))
 
     analysis = Analysis(
@@ -198,7 +200,7 @@ def carry_out(
         verdict=verdict,
         checks_found=checks,
         seconds=time.perf_counter() - begin,
-        models=evaluation.models,
+        models=stages.usable_models(todo, evaluation),
         data=todo.dataset,
     )
     if write:

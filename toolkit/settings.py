@@ -107,6 +107,8 @@ class Pipeline(_Strict):
     arms: dict[str, Any] = Field(default_factory=lambda: {name: {} for name in DEFAULT_ARMS})
     compare: list[str] | None = Field(None, min_length=2, max_length=2)
     coverage: float = Field(0.9, gt=0.5, lt=1)
+    learning_curve: bool = False
+    stress: list[Literal["extrapolation", "groups", "noise"]] = Field(default_factory=list)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
 
     @field_validator("margin", mode="before")

@@ -21,6 +21,7 @@ from toolkit.errors import InputError, unknown
 from toolkit.evaluation.engine import Cache
 from toolkit.evaluation.evaluate import Evaluation, evaluate
 from toolkit.evaluation.forecasts import evaluate_forecasts
+from toolkit.evaluation.intervals import add_intervals, calibrate
 from toolkit.evaluation.scores import METRICS, Metric, default_metric, get_metric, metrics_for, score_table
 from toolkit.evaluation.series_scores import SERIES_METRICS, relative, series_score_table
 from toolkit.loading import beside
@@ -154,7 +155,17 @@ def evaluate_arms(todo: Plan, cache: Cache, engine: str, reporter: Reporter) -> 
     if failed:
         causes = "; ".join(f"{arm}: {done.failures[arm][0]}" for arm in failed)
         raise InputError(f"no verdict, because an arm of the pair failed on every fold. {causes}")
+    if todo.series is None and todo.dataset.target_kind != "binary":
+        with_limits = add_intervals(done.predictions, todo.settings.coverage, todo.metric == "rmsle")
+        done = replace(done, predictions=with_limits)
     return done
+
+
+def usable_models(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
+    """The models of the pair, refitted on all rows, with intervals by the same method for both."""
+    if todo.series is not None or todo.dataset.target_kind == "binary":
+        return evaluation.models
+    return calibrate(evaluation.models, evaluation.predictions, todo.metric == "rmsle")
 
 
 def score(todo: Plan, evaluation: Evaluation) -> pd.DataFrame:

@@ -85,6 +85,8 @@ class CheckRow:
 def verdict_word(comparison: Comparison) -> str:
     verdict = comparison.verdict
     words = VERDICT_WORDS.get(verdict.decision, verdict.decision)
+    if verdict.winner is not None and verdict.winner != verdict.decision:
+        words = f"{verdict.winner} is better"  # another pair than the regression and the net
     return f"{words} (provisional)" if verdict.provisional else words
 
 

@@ -25,7 +25,7 @@ __all__ = ["SCHEMA", "details", "from_contract", "plain", "to_contract"]
 SCHEMA = 1
 CHECK_KEYS = ("check", "arm", "null", "statistic", "p_value", "effect", "verdict", "reason")
 TEST_KEYS = ("name", "arms", "null", "statistic", "p_value", "estimate", "lower", "upper", "n")
-VERDICT_KEYS = ("decision", "arms", "estimate", "lower", "upper", "probabilities", "sentence", "reasons")
+VERDICT_KEYS = ("decision", "winner", "arms", "estimate", "lower", "upper", "probabilities", "sentence", "reasons")
 ENTRY_KEYS = ("term", "kind", "share", "lower", "upper")
 
 

@@ -31,7 +31,9 @@ def _head(comparison: Comparison) -> str:
     chances = verdict.probabilities
     if chances:
         lines.append("  Probabilities: " + ", ".join(f"{name} {value:.0%}" for name, value in chances.items()))
-    lines += [f"  - {line}" for reason in verdict.reasons for line in wrap(reason, WIDTH - 4)]
+    for reason in verdict.reasons:
+        first, *rest = wrap(reason, WIDTH - 4)
+        lines += [f"  - {first}", *(f"    {line}" for line in rest)]
     return "\n".join(lines)
 
 
