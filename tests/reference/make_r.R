@@ -70,14 +70,14 @@ answers$slope <- list(x = x, y = y, sup_f = htest(sctest(fs, type = "supF")), br
                         sctest(one, type = "supF")$p.value }))
 
 # ---- counts: Poisson fit of warpbreaks
-fit <- glm(breaks ~ wool + tension, poisson, warpbreaks)
+fit <- glm(breaks ~ wool + tension, poisson, warpbreaks, epsilon = 1e-14)
 answers$counts <- list(design = unname(model.matrix(fit)), mean = unname(fitted(fit)), y = warpbreaks$breaks,
                        coefficients = unname(coef(fit)), dispersion = htest(dispersiontest(fit, alternative = "two.sided")),
                        leverage = unname(hatvalues(fit)), cook = unname(cooks.distance(fit)))
-fit <- glm(vs ~ mpg + am, binomial, mtcars)
+fit <- glm(vs ~ mpg + am, binomial, mtcars, epsilon = 1e-14)
 answers$binary <- list(design = unname(model.matrix(fit)), y = mtcars$vs, coefficients = unname(coef(fit)),
                        mean = unname(fitted(fit)), leverage = unname(hatvalues(fit)), cook = unname(cooks.distance(fit)))
-fit <- glm(dist ~ log(speed), Gamma(link = "log"), cars)
+fit <- glm(dist ~ log(speed), Gamma(link = "log"), cars, epsilon = 1e-14)
 answers$gamma <- list(design = unname(model.matrix(fit)), y = cars$dist, coefficients = unname(coef(fit)),
                       leverage = unname(hatvalues(fit)), cook = unname(cooks.distance(fit)))
 

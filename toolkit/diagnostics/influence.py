@@ -68,7 +68,7 @@ def influence_checks(view: ArmView, columns: np.ndarray, y: np.ndarray, family: 
         why = f"{columns.shape[1]} coefficients for {len(y)} rows: every row fixes its own fit"
         return tuple(CATALOGUE[name].not_applicable(view.arm, why) for name in names)
     found = influence(columns, y, family)
-    # Among counts a large mean carries weight by nature; the question here is whether a row lies far out in the columns.
+    # Among counts a large mean carries weight by nature: the question is whether a row lies far out in the columns.
     leverage = found.leverage if family == "gaussian" else (basis(columns) ** 2).sum(axis=1)
     said = {
         "leverage": ("largest hat value", leverage),
