@@ -28,9 +28,10 @@ class NeuralForecaster(BaseEstimator):
     """A stack of nets, global over series and targets, forecasting all horizons at once.
 
     Inside the training rows, the last windows of each series choose the transform (none or log), the normalisation, the
-    lookback and the penalties of a closed-form linear map (ridge regression on the window less its last value, if it pays
-    with weights of each series' own shrunk towards the common ones). The net starts there; residual blocks in the line of
-    N-BEATS and N-HiTS add what the map misses. The best epoch of each member is restored, epoch 0, the map itself, included.
+    lookback and the penalties of a closed-form linear map: ridge regression on the window less its last value, where it
+    pays with weights of each series' own shrunk towards the common ones. The net starts there; residual blocks in the
+    line of N-BEATS and N-HiTS add what the map misses. The best epoch of each member is restored; the map counts as
+    epoch 0.
 
     Parameters
     ----------
@@ -198,8 +199,8 @@ class NeuralForecaster(BaseEstimator):
         Returns
         -------
         ndarray, [origins, H, channels]
-            All origins whose horizon ends within the series; channels are series by series, target by target. Series must
-            be of one length.
+            All origins whose horizon ends within the series; channels are series by series, target by target. Series
+            must be of one length.
         """
         panel, _ = self.encoder_.panel(data.frame)
         first = panel.first + start

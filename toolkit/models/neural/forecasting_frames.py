@@ -116,7 +116,8 @@ class SeriesEncoder:
     log : bool
         Model logarithms.
     scaling : {"seasonal", "deviation", "none"}
-        What an error is divided by in the loss: the mean absolute seasonal change (MASE), the standard deviation, or nothing.
+        What an error is divided by in the loss: the mean absolute seasonal change (MASE), the standard deviation, or
+        nothing.
     """
 
     def __init__(self, data, log: bool, scaling: str) -> None:
@@ -147,8 +148,8 @@ class SeriesEncoder:
                 scales.offset[s, k] = 0.0 if seen.min() > 0 else 1.0
                 scales.scale[s, k] = self._loss_scale(column, seen)
                 z = self.to_model(column, scales.unit[s, k], scales.offset[s, k])
-                # Half a season apart: the size of the seasonal swing and of changes, not of the level. Next to nothing for
-                # a constant series, so that its forecast is that constant.
+                # Half a season apart: the size of the seasonal swing and of changes, not of the level. Next to nothing
+                # for a constant series, so that its forecast is that constant.
                 flat = np.ptp(seen) <= 1e-12 * np.abs(seen).max()
                 scales.spread[s, k] = 1e-6 * (abs(z[0]) or 1.0) if flat else seasonal_scale(z, max(1, self.season // 2))
         return scales
@@ -161,7 +162,7 @@ class SeriesEncoder:
         return float(seen.std())
 
     def to_model(self, values, unit, offset):
-        """Values in target units on the modelling scale; a value that has no logarithm takes the smallest sensible one."""
+        """Values in target units on the modelling scale; what has no logarithm takes a very small one."""
         if not self.log:
             return values
         return np.log(np.maximum(values / unit + offset, 1e-6))

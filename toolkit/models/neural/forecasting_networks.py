@@ -1,6 +1,7 @@
 """Stacks of forecasting nets as pure torch modules: K members in one batched matrix product.
 
-Axes: K members, B windows of a mini-batch, F inputs of a window (the first L are its lags), H horizons, Q quantile levels.
+Axes: K members, B windows of a mini-batch, F inputs of a window (the first L are its lags), H horizons, Q quantile
+levels.
 """
 
 from __future__ import annotations
@@ -68,9 +69,10 @@ class Block(nn.Module):
 class ResidualForecaster(nn.Module):
     """Linear skip plus residual blocks, [K, B, F] and channels [K, B] -> normalised forecasts [K, B, H, Q].
 
-    The blocks are those of N-BEATS (Oreshkin et al., arXiv 1905.10437) with the averaged inputs and interpolated outputs of
-    N-HiTS (Challu et al., arXiv 2201.12886): the first blocks see and draw slow movements, the last one every step. Their outputs
-    start at zero, so that the net starts at its linear map, or with `skip` left out at "as the last value".
+    The blocks are those of N-BEATS (Oreshkin et al., arXiv 1905.10437) with the averaged inputs and interpolated
+    outputs of N-HiTS (Challu et al., arXiv 2201.12886): the first blocks see and draw slow movements, the last one
+    every step. Their outputs start at zero, so that the net starts at its linear map, or with `skip` left out at "as
+    the last value".
 
     Parameters
     ----------

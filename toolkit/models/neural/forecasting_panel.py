@@ -20,7 +20,8 @@ class Panel:
     Attributes
     ----------
     values : Tensor, [rows, targets], float64
-        Targets on the modelling scale (after the transform), filled forward where missing. Double, because a level of 1e9 is subtracted first.
+        Targets on the modelling scale (after the transform), filled forward where missing. Double, because a level of
+        1e9 is subtracted first.
     seen : Tensor, [rows, targets], bool
     raw : Tensor, [rows, targets], float32
         Targets in their own units divided by `scale` of their channel; what the loss is computed on.
@@ -109,7 +110,7 @@ class Layout:
 
 
 def seasonal_scale(values: np.ndarray, period: int) -> float:
-    """Mean absolute change over one season of [n] observed values in order (the scale of MASE); the plain change if short.
+    """Mean absolute change over one season of [n] observed values in order (the scale of MASE), or over one step.
 
     A series that repeats itself exactly takes its mean absolute value, or 1 if it is all zeros.
     """

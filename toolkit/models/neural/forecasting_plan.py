@@ -44,7 +44,7 @@ class Plan:
 
 
 def make_plan(data, horizon: int, metric: str, loss: ForecastLoss, lookback: int | None, device: str) -> Plan:
-    """Choose transform, scale, lookback and penalties by the closed form's loss on the last windows of the training rows."""
+    """Choose transform, scale, lookback and penalties by the closed form's loss on the last training windows."""
     values = data.frame[list(data.targets)].to_numpy(float)
     seen = values[np.isfinite(values)]
     if not len(seen):

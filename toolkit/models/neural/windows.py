@@ -133,7 +133,7 @@ def gather(panel: Panel, origins: Origins, number: Tensor, layout: Layout) -> Ba
 def in_target_units(panel: Panel, batch: Batch, normalised: Tensor) -> Tensor:
     """Normalised forecasts [..., H, Q] as values over the scale of their channel, float32.
 
-    Leading dimensions may be more than those of the batch: [K, n, H, Q] for a batch of [n] windows that K members share.
+    Leading dimensions may be more than those of the batch: [K, n, H, Q] for [n] windows that K members share.
     """
     modelled = batch.level[..., None, None] + batch.size[..., None, None] * normalised.double()
     channel = batch.channel.expand(normalised.shape[:-2])
@@ -202,8 +202,8 @@ def training_and_validation(
 ) -> tuple[Origins, Origins, Origins]:
     """Origins to train on, to validate on, and both together.
 
-    Training targets end before the first validated value of their series; validation windows lie wholly in the block, or
-    begin with it where it is shorter than the horizon.
+    Training targets end before the first validated value of their series; validation windows lie wholly in the block,
+    or begin with it where it is shorter than the horizon.
 
     Parameters
     ----------
