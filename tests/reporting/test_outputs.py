@@ -48,7 +48,7 @@ def test_contract_has_the_promised_keys(comparison):
         *("check", "arm", "null", "statistic", "p_value", "effect", "verdict", "reason")
     }
     assert set(document["verdict"]) == {
-        *("decision", "arms", "estimate", "lower", "upper", "probabilities", "sentence", "reasons")
+        *("decision", "winner", "arms", "estimate", "lower", "upper", "probabilities", "sentence", "reasons")
     }
     assert set(document["gap"]) == {"total", "lower", "upper", "entries", "respecified"}
     json.loads(json.dumps(document, allow_nan=False))
