@@ -20,6 +20,7 @@ from toolkit.errors import InputError, unknown
 
 __all__ = ["DATA_FOLDER", "card_of", "list_datasets", "load_dataset"]
 
+_TIMED = ("known_ahead", "past_only", "static")
 DATA_FOLDER = "TOOLKIT_DATA"  # environment variable: a further folder with NAME/card.yaml and a file
 TUPLES = ("known_ahead", "past_only", "static")
 
@@ -79,6 +80,10 @@ def load_dataset(name: str, **overrides: Any) -> Dataset:
     settings["kinds"] = {**settings["kinds"], **(overrides.pop("kinds", None) or {})}
     settings.update(overrides)
     target = settings.pop("target")
+    # A column that the user gives another role loses the one that the card gave it.
+    moved = {*as_names(target), *(c for key in _TIMED for c in as_names(overrides.get(key)))}
+    for key in (key for key in _TIMED if key not in overrides):
+        settings[key] = tuple(c for c in settings[key] if c not in moved)
     settings["kinds"] = {c: kind for c, kind in settings["kinds"].items() if c not in as_names(target)}
     frame, repeats = _one_row_per(frame, roles.one_row_per)
     data = Dataset.from_frame(frame, target, name=name, card=card.model_dump(exclude_none=True), **settings)
