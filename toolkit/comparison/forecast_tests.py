@@ -26,6 +26,7 @@ __all__ = [
 
 SMALLEST = 4  # units below which a test of means has nothing to stand on
 HORIZONS_SHOWN = 48  # with longer horizons, this many evenly spread ones are tested
+ROUNDING = 1e-10  # a forecast that varies by less than this share of its level never changes
 CONFIDENCE_SET_UNITS = 2_000  # longer sequences are averaged over neighbours before the bootstrap
 CONFIDENCE_SET_DRAWS = 1_000
 EQUAL = "the forecasts have the same expected loss"
@@ -189,8 +190,9 @@ def mincer_zarnowitz(paired: PairedRows, design: Design, side: int) -> Test:
     """
     arm, forecast = paired.arms[side], paired.predicted[:, side]
     null = "the forecast is calibrated: intercept 0 and slope 1"
-    spread = float(np.sqrt(paired.weight @ (forecast - paired.weight @ forecast) ** 2))
-    if not spread > 0:
+    centre = float(paired.weight @ forecast)
+    spread = float(np.sqrt(paired.weight @ (forecast - centre) ** 2))
+    if not spread > ROUNDING * abs(centre):
         return Test(
             "mincer_zarnowitz",
             (arm, arm),
@@ -203,7 +205,6 @@ def mincer_zarnowitz(paired: PairedRows, design: Design, side: int) -> Test:
             design.n,
             {"arm": arm, "reason": "the forecast never changes"},
         )
-    centre = float(paired.weight @ forecast)
     basis = np.column_stack([np.ones(len(forecast)), (forecast - centre) / spread])  # [n, 2], well conditioned
     inverse = np.linalg.inv(basis.T @ (paired.weight[:, None] * basis))
     errors = paired.observed - forecast

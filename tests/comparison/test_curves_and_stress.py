@@ -1,0 +1,124 @@
+"""Learning curves and stress with arms that are cheap and exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toolkit.comparison.learning_curve import crossing, learning_curve, smaller_splits
+from toolkit.comparison.stress import group_splits, noisy_copy, stress
+from toolkit.comparison.verdict import compare_arms
+from toolkit.data.splits import Fold, Splits
+from toolkit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """The part of a data set that the two functions look at."""
+
+    frame: pd.DataFrame
+    features: tuple[str, ...] = ("x",)
+    kinds: dict = field(default_factory=lambda: {"x": "number"})
+    time: str | None = None
+    groups: str | None = "g"
+
+
+def parabola(n: int = 600) -> Table:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, n)
+    return Table(pd.DataFrame({"x": x, "y": x**2 + 0.3 * rng.normal(size=n), "g": np.arange(n) // 30}))
+
+
+def splits(n: int = 600) -> Splits:
+    fold = np.random.default_rng(1).permutation(n) % 5
+    return Splits(
+        "kfold", tuple(Fold(0, k, np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)), 0, ""
+    )
+
+
+def evaluate(data: Table, folds: Splits, arms: dict[str, int]) -> pd.DataFrame:
+    """Arms are degrees of polynomials."""
+    x, y = data.frame["x"].to_numpy(), data.frame["y"].to_numpy()
+    parts = []
+    for name, degree in arms.items():
+        for one in folds.folds:
+            curve = np.polynomial.Polynomial.fit(x[one.train], y[one.train], degree)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "arm": name,
+                        "repeat": one.repeat,
+                        "fold": one.fold,
+                        "row": one.judge,
+                        "target": "y",
+                        "horizon": 0,
+                        "observed": y[one.judge],
+                        "predicted": curve(x[one.judge]),
+                        "n_train": len(one.train),
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_learning_curve_without_and_with_a_crossing():
+    data = parabola()
+    found = learning_curve(data, splits(), {"line": 1, "parabola": 2}, "rmse", evaluate)
+    assert found.crossing is None and "ahead at every size" in found.sentence
+    assert list(found.scores.columns) == ["arm", "n", "value"] and len(found.gains) == 4
+    # a wiggly curve needs rows before it beats a line
+    crossed = learning_curve(data, splits(), {"line": 1, "wiggly": 22}, "rmse", evaluate, shares=(0.05, 0.1, 0.5, 1.0))
+    assert crossed.crossing is not None and 24 <= crossed.crossing <= 480
+    assert "overtakes" in crossed.sentence
+
+
+def test_crossing_is_interpolated_on_the_logarithm():
+    assert crossing(pd.DataFrame({"n": [100, 400], "gain": [-1.0, 1.0]})) == pytest.approx(200)
+    assert crossing(pd.DataFrame({"n": [100, 400], "gain": [-1.0, -0.5]})) is None
+
+
+def test_smaller_training_sets_are_nested_and_judge_the_same_rows():
+    whole = splits()
+    half, quarter = smaller_splits(whole, 0.5), smaller_splits(whole, 0.25)
+    for a, b, c in zip(quarter.folds, half.folds, whole.folds, strict=True):
+        assert set(a.train) < set(b.train) < set(c.train)
+        assert np.array_equal(a.judge, c.judge)
+    recent = smaller_splits(whole, 0.5, time=np.arange(600))
+    assert recent.folds[0].train.min() > np.median(whole.folds[0].train) - 2
+
+
+def test_a_gain_that_vanishes_outside_is_named():
+    rng = np.random.default_rng(2)
+    data = parabola()
+    x = data.frame["x"].to_numpy()
+    y = np.where(np.abs(x) < 1.6, np.sin(3 * x), x) + 0.1 * rng.normal(size=len(x))
+    data.frame["y"] = y
+    arms = {"line": 1, "wiggly": 9}
+    _, main = compare_arms(evaluate(data, splits(), arms), "rmse", tuple(arms))
+    assert main.winner == "wiggly"
+    found = {r.kind: r for r in stress(data, splits(), arms, "rmse", {"value": 1, "unit": "percent"}, evaluate, main)}
+    assert set(found) == {"extrapolation", "groups", "noise"}
+    assert found["extrapolation"].vanishes and not found["groups"].vanishes
+    assert "outside its middle" in found["extrapolation"].words
+
+
+def test_noise_touches_only_the_judging_rows():
+    data = parabola()
+    noisy = noisy_copy(data, np.arange(10))
+    assert (noisy.frame["x"].iloc[10:] == data.frame["x"].iloc[10:]).all()
+    assert (noisy.frame["x"].iloc[:10] != data.frame["x"].iloc[:10]).all()
+
+
+def test_one_group_cannot_be_left_out():
+    with pytest.raises(InputError, match="two groups"):
+        group_splits(np.zeros(5))
+    assert len(group_splits(np.arange(100)).folds) == 20
+
+
+def test_unknown_stress():
+    with pytest.raises(InputError, match="did you mean 'noise'"):
+        stress(parabola(), splits(), {}, "rmse", {}, evaluate, SimpleNamespace(winner=None), kinds=("nois",))

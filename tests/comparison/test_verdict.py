@@ -1,0 +1,168 @@
+"""The verdict and its sentence, branch by branch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.comparison.tables import folds_table, origins_table
+from toolkit.comparison.verdict import compare_arms
+from toolkit.errors import InputError
+
+PAIR = ("regression", "neural")
+
+
+@pytest.mark.parametrize("gain", [0.2, -0.25, 0.0])
+@pytest.mark.parametrize("scheme", ["kfold", "holdout", "rolling_origin"])
+def test_swapping_the_arms_mirrors_every_number(gain, scheme):
+    table = origins_table(gain=gain) if scheme == "rolling_origin" else folds_table(gain=gain)
+    table = table[table["fold"] == 0] if scheme == "holdout" else table
+    tests, verdict = compare_arms(table, "rmse", PAIR, scheme=scheme)
+    swapped_tests, swapped = compare_arms(table, "rmse", PAIR[::-1], scheme=scheme)
+    assert swapped.estimate == pytest.approx(-verdict.estimate, abs=1e-12)
+    assert (swapped.lower, swapped.upper) == pytest.approx((-verdict.upper, -verdict.lower))
+    claims = verdict.probabilities
+    assert swapped.probabilities == pytest.approx(
+        {"neural": claims["regression"], "equivalent": claims["equivalent"], "regression": claims["neural"]}, abs=1e-9
+    )
+    mirror = {"neural": "regression", "regression": "neural"}
+    assert swapped.decision == mirror.get(verdict.decision, verdict.decision)
+    assert swapped.winner == verdict.winner
+    for one, other in zip(tests, swapped_tests, strict=True):
+        if one.name.startswith(("corrected", "clustered", "diebold", "paired", "equivalence")):
+            assert other.p_value == pytest.approx(one.p_value, abs=1e-9)
+            assert other.estimate == pytest.approx(-one.estimate, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2", "mse"])
+@pytest.mark.parametrize("shift", [0.0, 1e-12])
+@pytest.mark.parametrize("scheme", ["kfold", "holdout", "rolling_origin"])
+@pytest.mark.parametrize("margin", [None, {"value": 0.0, "unit": "absolute"}])
+def test_an_arm_against_itself_is_equivalent(metric, shift, scheme, margin):
+    table = origins_table() if scheme == "rolling_origin" else folds_table()
+    table = table[table["fold"] == 0] if scheme == "holdout" else table
+    first = table[table["arm"] == "regression"]
+    twin = first.assign(arm="neural", predicted=first["predicted"] + shift)
+    _, verdict = compare_arms(pd.concat([first, twin]), metric, PAIR, margin, scheme)
+    assert verdict.decision == "equivalent" and verdict.winner is None
+    assert "same predictions up to rounding" in verdict.sentence
+
+
+def test_perfect_twins_are_equivalent():
+    first = folds_table().query("arm == 'regression'")
+    first = first.assign(predicted=first["observed"])
+    twin = first.assign(arm="neural", predicted=first["predicted"] + 1e-12)
+    assert compare_arms(pd.concat([first, twin]), "rmse", PAIR)[1].decision == "equivalent"
+
+
+def test_sentence_neural():
+    _, v = compare_arms(folds_table(gain=0.2), "rmse", PAIR)
+    assert v.decision == "neural" and v.winner == "neural" and v.estimate > 0
+    assert v.sentence.startswith("neural predicts better than regression: RMSE ")
+    assert "a gain of 0." in v.sentence and "95 % interval" in v.sentence and "the margin of 1 % (" in v.sentence
+    assert f"{v.details['gain_percent']:.3g} % of the score of regression" in v.sentence
+
+
+def test_sentence_regression_with_an_absolute_margin():
+    _, v = compare_arms(folds_table(gain=-0.25), "mae", PAIR, {"value": 0.02, "unit": "absolute"})
+    assert v.decision == "regression" and v.estimate < 0
+    assert v.sentence.startswith("regression predicts better than neural: MAE ")
+    assert (
+        "a gain of 0." in v.sentence
+        and "the margin of 0.02 is" in v.sentence
+        and "-" not in v.sentence.split("gain of")[1][:4]
+    )
+
+
+def test_sentence_equivalent():
+    _, v = compare_arms(folds_table(n=3000), "rmse", PAIR, {"value": 5, "unit": "percent"})
+    assert v.decision == "equivalent" and v.winner is None
+    assert "are equivalent for this purpose" in v.sentence and "smaller than the margin of 5 %" in v.sentence
+
+
+def test_sentence_undecided_says_what_would_decide():
+    _, v = compare_arms(folds_table(n=80, gain=0.03, noise=0.4), "rmse", PAIR)
+    assert v.decision == "undecided"
+    assert v.sentence.startswith("Undecided between regression and neural") and "would" in v.sentence
+    assert v.details["detectable_gain"] > 0
+
+
+def test_sentence_targets_quick_and_provisional():
+    table = folds_table(gain=0.2, targets=("a", "b"))
+    _, v = compare_arms(table, "rmse", PAIR, quick=True)
+    assert "averages over 2 targets" in v.sentence and "quick run" in v.sentence and v.provisional
+    assert set(v.details["targets"]) == {"a", "b"}
+    _, v = compare_arms(table, "rmse", PAIR, provisional="one fold failed")
+    assert "provisional: one fold failed" in v.sentence
+
+
+def test_greater_is_better_is_turned_round():
+    _, v = compare_arms(folds_table(gain=0.2), "r2", PAIR)
+    assert v.decision == "neural" and v.estimate > 0
+
+
+def test_a_constant_loss_difference_is_no_win():
+    table = folds_table(noise=0.0)
+    at = table["arm"] == "neural"
+    table["observed"] = 0.0
+    table["predicted"] = np.where(at, 1.0, 2.0)
+    _, v = compare_arms(table, "mae", PAIR)
+    assert v.decision == "undecided" and "the same in every row" in v.sentence
+
+
+def test_members_widen_the_interval_and_are_shown():
+    table = folds_table(gain=0.1)
+    net = table[table["arm"] == "neural"]
+    rng = np.random.default_rng(0)
+    members = pd.concat(
+        [
+            net.assign(member=k, predicted=net["predicted"] + 0.5 * rng.normal() + 0.1 * rng.normal(size=len(net)))
+            for k in range(3)
+        ]
+    )
+    _, without = compare_arms(table, "rmse", PAIR)
+    _, with_members = compare_arms(table, "rmse", PAIR, members=members)
+    assert with_members.details["se"] > without.details["se"]
+    shares = with_members.details["uncertainty"]
+    assert sum(shares[f"{s}_share"] for s in ("rows", "splits", "seeds")) == pytest.approx(1)
+    assert shares["seeds_share"] > 0
+
+
+def test_slices_find_where_the_net_wins():
+    table = folds_table(n=2000, gain=0.0)
+    side = np.random.default_rng(1).choice(["left", "right"], 2000)
+    at = (table["arm"] == "neural") & (side[table["row"]] == "right")
+    table.loc[at, "predicted"] = (0.5 * table["predicted"] + 0.5 * table["observed"])[at]
+    features = pd.DataFrame({"side": side, "x": np.random.default_rng(2).normal(size=2000)})
+    tests, v = compare_arms(table, "rmse", PAIR, features=features)
+    best = v.details["slices"][0]
+    assert "side in {right}" in best["rule"] and best["better"] == "neural" and best["p_holm"] < 0.01
+    assert any(t.name == "slice_gain" for t in tests)
+
+
+def test_horizons_tost_and_costs():
+    tests, v = compare_arms(
+        origins_table(gain=0.2),
+        "mae",
+        PAIR,
+        scheme="rolling_origin",
+        nested=True,
+        costs={"regression": {"fit_seconds": 1.0}, "neural": {"fit_seconds": 8.0}},
+    )
+    names = {t.name for t in tests}
+    assert {
+        "diebold_mariano_hln",
+        "diebold_mariano_fixed_b",
+        "equivalence_tost",
+        "clark_west",
+        "mincer_zarnowitz",
+    } <= names
+    assert {t.details["horizon"] for t in tests if "horizon" in t.details} == {1, 2, 3, 4}
+    assert v.details["costs"][1]["fit_ratio"] == 8.0
+
+
+@pytest.mark.parametrize("margin", [{"value": -1, "unit": "percent"}, {"value": "much"}, {"value": float("nan")}])
+def test_bad_margins(margin):
+    with pytest.raises(InputError, match="margin"):
+        compare_arms(folds_table(), "rmse", PAIR, margin)
