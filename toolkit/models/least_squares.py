@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, unknown
 
 __all__ = ["COVARIANCES", "LeastSquares", "least_squares", "sandwich"]
 
@@ -94,12 +94,20 @@ def least_squares(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None
 def refine(
     A: np.ndarray, length: np.ndarray, b: np.ndarray, Q: np.ndarray, R: np.ndarray, scaled: np.ndarray, rounds: int = 3
 ) -> np.ndarray:
-    """Better coefficients from residuals computed in extended precision (Björck 1967), [rank]."""
+    """Better coefficients from the augmented system r + A x = b, A'r = 0 in extended precision, [rank].
+
+    Björck, BIT 7 (1967), 257-278: refining x alone fails where residuals are large.
+    """
     A_long = A.astype(np.longdouble) / length
     solution = scaled.astype(np.longdouble)
+    residual = b - A_long @ solution
     for _ in range(rounds):
-        residual = (b - A_long @ solution).astype(float)
-        solution = solution + solve_triangular(R, Q.T @ residual)
+        f = (b - residual - A_long @ solution).astype(float)
+        g = (-(A_long.T @ residual)).astype(float)
+        h = solve_triangular(R, g, trans="T")
+        along = Q.T @ f - h
+        solution = solution + solve_triangular(R, along)
+        residual = residual + (f - Q @ along)
     return np.asarray(solution, dtype=float)
 
 
@@ -116,16 +124,14 @@ def sandwich(
     Parameters
     ----------
     kind : {"classical", "HC0", "HC1", "HC2", "HC3", "cluster", "HAC"}
-        HC flavours: MacKinnon and White, J. Econometrics 29 (1985), 305-325. `cluster` sums scores within `groups` with the
-        factor G/(G-1) (n-1)/(n-p); `HAC` weighs neighbours in row order with Bartlett weights, Newey and West (1987).
+        HC flavours: MacKinnon and White, J. Econometrics 29 (1985), 305-325. `cluster` sums scores within `groups` with
+        the factor G/(G-1) (n-1)/(n-p); `HAC` weighs neighbours in row order with Bartlett weights, Newey and West (1987).
     lags : int, optional
         Of `HAC`; floor(4 (n/100)^(2/9)) when left out.
     residual : ndarray, [n], optional
         Working residuals of a generalised linear model; those of the fit when left out.
     """
     if kind not in COVARIANCES:
-        from toolkit.errors import unknown
-
         raise unknown("covariance", kind, COVARIANCES)
     if kind == "classical":
         return fit.sigma2 * fit.bread

@@ -47,8 +47,8 @@ def choose_family(
     weight = None if weight is None else weight[index]
     folds = inner_folds(len(y), None if groups is None else groups[index], seed)[: len(y)] % 3
     table = {name: out_of_fold(name, rows, y, weight, folds, metric) for name in names}
-    by_score = max(names, key=lambda name: table[name][0].mean())
-    chosen, reason = by_score, f"{by_score} has the best inner out-of-fold log score"
+    by_score = simplest_within_noise(names, {name: table[name][0] for name in names})
+    chosen, reason = by_score, f"{by_score} has the best inner out-of-fold log score, or is the simplest within its noise"
     if metric == "rmsle" and "log1p_normal" in names:
         chosen, reason = "log1p_normal", "RMSLE is squared error on log(1 + y), so that scale is modelled"
     else:
@@ -68,6 +68,16 @@ def choose_family(
         for name, (score, loss) in table.items()
     ]
     return chosen, sorted(scores, key=lambda s: -s.log_score), reason
+
+
+def simplest_within_noise(names: list[str], scores: dict[str, np.ndarray]) -> str:
+    """The first family (they stand in the order of simplicity) within a standard error of the best log score."""
+    best = max(names, key=lambda name: scores[name].mean())
+    for name in names:
+        behind = scores[best] - scores[name]
+        if behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)):
+            return name
+    return best
 
 
 def out_of_fold(

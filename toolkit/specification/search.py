@@ -13,6 +13,7 @@ import numpy as np
 from toolkit.specification.basis import Marginal
 from toolkit.specification.family import Family
 from toolkit.specification.penalised import Sums, accumulate, fit_sums, held_out_loss
+from toolkit.specification.refinement import finer_terms
 from toolkit.specification.screening import screen_pairs
 from toolkit.specification.terms import Design, Term, main_terms, product_term
 
@@ -22,8 +23,12 @@ INNER_FOLDS = 5
 MOST_COLUMNS = 1_600  # of the widest rung: its Cholesky factor takes half a second
 WORK = 4e10  # multiplications allowed for one cross-product matrix of the search
 LEAST_ROWS = 5_000  # the search looks at this many rows or more, where there are
-PAIR_COLUMNS = 36  # of one interaction
-NEGLIGIBLE = 0.25  # a simpler rung is kept while the gain of the richer one is under this many standard errors
+PAIR_COLUMNS = 36  # of one interaction, about
+FEW_COLUMNS = 25  # the same with fewer than LEAST_ROWS rows
+NEGLIGIBLE = 1.0  # a simpler rung is kept while the gain of the richer one is under this many standard errors
+FRESH_ROWS = 12_000  # with fewer rows the penalties are chosen anew without each inner fold, so that the folds stay unseen
+FRESH_STEPS = 25
+PATIENCE = 2  # rungs without improvement after which the climb ends
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class SearchResult:
     penalty: np.ndarray = field(repr=False)
     rungs: tuple[Rung, ...] = ()
     chosen: str = ""
+    edf: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)  # [P], of the columns of the terms
+    null_loss: float = 1.0
 
 
 def main_effects(marginals: dict[str, Marginal], bends: bool = True) -> list[Term]:
@@ -83,7 +90,44 @@ def search(
     rows = search_rows(len(y), design.width)
     folds = inner_folds(len(rows), None if groups is None else groups[rows], seed)
     sums = fold_sums(design, data, rows, z, w, folds)
-    return climb(design, terms, len(mains), sums)
+    found, loss = climb(design, terms, len(mains), sums)
+    return refined(found, loss, marginals, data, rows, z, w, folds)
+
+
+def refined(
+    found: SearchResult,
+    loss: np.ndarray,
+    marginals: dict[str, Marginal],
+    data: dict[str, np.ndarray],
+    rows: np.ndarray,
+    z: np.ndarray,
+    w: np.ndarray | None,
+    folds: np.ndarray,
+) -> SearchResult:
+    """The same with finer surfaces, where they predict better out of fold; `loss` is that of the coarse ones, [folds]."""
+    terms = finer_terms(Design.of(found.terms), found.edf, marginals, data)
+    if terms is None:
+        return found
+    design = Design.of(terms)
+    sums = fold_sums(design, data, rows, z, w, folds)
+    fit = fit_sums(added(sums), design.groups)
+    fine = out_of_fold_loss(sums, added(sums), np.arange(design.width), design.groups, fit.penalty)
+    noise = (fine - loss).std(ddof=1) * np.sqrt(len(fine))
+    if (fine - loss).sum() > -NEGLIGIBLE * noise:
+        return found
+    null = found.null_loss
+    rung = Rung(
+        f"{found.chosen}, finer surfaces", len(terms), float(fit.edf.sum()), float(fine.sum() / null), float(noise / null)
+    )
+    return SearchResult(terms, fit.penalty, (*found.rungs, rung), rung.name, fit.edf, null)
+
+
+def added(folds: list[Sums]) -> Sums:
+    """Sums over all folds."""
+    total = folds[0]
+    for fold in folds[1:]:
+        total = total + fold
+    return total
 
 
 def search_rows(n: int, width: int) -> np.ndarray:
@@ -103,7 +147,12 @@ def inner_folds(n: int, groups: np.ndarray | None, seed: int) -> np.ndarray:
 
 
 def fold_sums(
-    design: Design, data: dict[str, np.ndarray], rows: np.ndarray, z: np.ndarray, w: np.ndarray | None, folds: np.ndarray
+    design: Design,
+    data: dict[str, np.ndarray],
+    rows: np.ndarray,
+    z: np.ndarray,
+    w: np.ndarray | None,
+    folds: np.ndarray,
 ) -> list[Sums]:
     """Cross-products of every inner fold."""
     sums = []
@@ -126,11 +175,12 @@ def fitting_pairs(
     pairs: list[tuple[str, str]], mains: list[Term], marginals: dict[str, Marginal], data: dict[str, np.ndarray]
 ) -> list[Term]:
     """Interaction terms of the strongest pairs that fit into the widest rung."""
-    room = MOST_COLUMNS - 1 - sum(term.width for term in mains)
+    n = len(next(iter(data.values()))) if data else 0
+    room = min(MOST_COLUMNS, n) - 1 - sum(term.width for term in mains)
     terms = []
     for first, second in pairs:
         pair = (marginals[first], marginals[second])
-        term = product_term(pair, pair_widths(*pair), data)
+        term = product_term(pair, pair_widths(*pair, FEW_COLUMNS if n < LEAST_ROWS else PAIR_COLUMNS), data)
         if term is None:
             continue
         room -= term.width
@@ -140,34 +190,30 @@ def fitting_pairs(
     return terms
 
 
-def pair_widths(a: Marginal, b: Marginal) -> tuple[int, int]:
+def pair_widths(a: Marginal, b: Marginal, most: int) -> tuple[int, int]:
     """Columns taken of each marginal: about equal, more of one where the other has few."""
-    side = int(np.sqrt(PAIR_COLUMNS)) - 1
+    side = int(np.sqrt(most)) - 1
     wide = [min(m.width, side) for m in (a, b)]
     for one, other in ((0, 1), (1, 0)):
         if wide[other] < side:
-            wide[one] = min((a, b)[one].width, max(side, PAIR_COLUMNS // max(wide[other], 1)))
+            wide[one] = min((a, b)[one].width, max(side, most // max(wide[other], 1)))
     return wide[0], wide[1]
 
 
-def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> SearchResult:
-    """Fit every rung, judge it out of fold, and take the simplest that is as good as the best."""
-    total = folds[0]
-    for fold in folds[1:]:
-        total = total + fold
+def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> tuple[SearchResult, np.ndarray]:
+    """Fit every rung, judge it out of fold, and take the simplest that is as good as the best; its loss, [folds]."""
+    total = added(folds)
     null = held_out_loss(folds, np.array([0]), np.array([-1]), np.zeros(0))
     rungs, fits, losses = [], [], []
-    penalty = None
     for name, chosen in ladder(terms, mains):
         columns = design.positions(chosen)
         groups, used = compact(design.groups[columns])
-        start = None if penalty is None else np.where(np.isfinite(penalty[used]), penalty[used], np.nan)
-        if start is not None and np.isnan(start).any():
-            start = None
-        fit = fit_sums(total.take(columns), groups, start)
-        losses.append(held_out_loss(folds, columns, design.groups, expand(fit.penalty, used, design)))
+        fit = fit_sums(total.take(columns), groups)
+        losses.append(out_of_fold_loss(folds, total, columns, groups, fit.penalty))
         fits.append((chosen, expand(fit.penalty, used, design), fit))
         rungs.append((name, len(chosen), float(fit.edf.sum())))
+        if len(losses) - 1 - int(np.sum(losses, axis=1).argmin()) >= PATIENCE:
+            break
     table = np.array(losses)  # [rungs, folds]
     best = int(table.sum(axis=1).argmin())
     differences = table - table[best]
@@ -181,7 +227,29 @@ def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> S
     ladder_table = tuple(
         Rung(*rung, float(table[i].sum() / null.sum()), float(noise[i] / null.sum())) for i, rung in enumerate(rungs)
     )
-    return SearchResult(final.terms, start, ladder_table, rungs[taken][0])
+    kept_columns = np.isin(design.owner[design.positions(chosen)], [-1, *kept])
+    result = SearchResult(
+        final.terms, start, ladder_table, rungs[taken][0], fit.edf[kept_columns], float(null.sum())
+    )
+    return result, table[taken]
+
+
+def out_of_fold_loss(
+    folds: list[Sums], total: Sums, columns: np.ndarray, groups: np.ndarray, penalty: np.ndarray
+) -> np.ndarray:
+    """Squared error on each fold of the fit to the others, [folds]; `groups` are those of the columns.
+
+    With few rows the penalties must not have seen the fold either: chosen on all rows, they let through the noise of
+    exactly those columns that happen to fit it.
+    """
+    if total.n >= FRESH_ROWS or not len(penalty):
+        return held_out_loss([fold.take(columns) for fold in folds], np.arange(len(columns)), groups, penalty)
+    losses = []
+    for fold in folds:
+        one = fold.take(columns)
+        beta = fit_sums((total - fold).take(columns), groups, steps=FRESH_STEPS).beta
+        losses.append(max(float(one.yy - 2 * beta @ one.xy + beta @ one.xx @ beta), 0.0))
+    return np.array(losses)
 
 
 def ladder(terms: list[Term], mains: int):
@@ -192,7 +260,7 @@ def ladder(terms: list[Term], mains: int):
     count, step = 0, 3
     while mains + count < len(terms):
         count = min(count + step, len(terms) - mains)
-        step *= 2
+        step *= 3
         yield f"{count} interactions", list(range(mains + count))
 
 
