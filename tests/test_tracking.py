@@ -276,7 +276,7 @@ def test_few_requests(store, logged, requests_sent):
         pytest.skip("a file needs no requests")
     sent = [one for one in requests_sent if "artifact" not in one]
     print(f"{len(sent)} tracking requests")
-    assert 20 < len(sent) <= 40, sent
+    assert 20 < len(sent) <= 40, "\n".join(sent)
 
 
 def test_an_open_run_and_the_global_address_are_left_alone(tmp_path, comparison):

@@ -100,19 +100,19 @@ def log_comparison(
     uri = _uri(tracking_uri)
     with tracking_server.quiet():
         client = _client(uri)
-        home = _experiment(client, experiment or comparison.name)
-        parent = client.create_run(home.experiment_id, run_name=comparison.name, tags={"run.kind": "comparison"})
+        home = _experiment(client, experiment or comparison.name, _views(comparison))
+        parent = client.create_run(home, run_name=comparison.name, tags={"run.kind": "comparison"})
         found = {
             "tracking_uri": uri,
-            "experiment_id": home.experiment_id,
+            "experiment_id": home,
             "run_id": parent.info.run_id,
-            "link": tracking_server.link(uri, home.experiment_id, _view()),
+            "link": tracking_server.link(uri, home, _view()),
         }
         with tracking_server.ending(client, parent.info.run_id):
             inputs = dataset_inputs(comparison, dataset)
             logged = {}
             for arm in comparison.arms:
-                model = _log_arm(client, comparison, arm, parent, models.get(arm), dataset, inputs)
+                model = _log_arm(client, comparison, arm, parent, models.get(arm), dataset)
                 logged |= {arm: model} if model else {}
             _send(client, parent.info.run_id, comparison_items(comparison))
             if inputs:
@@ -121,7 +121,6 @@ def log_comparison(
                 stage_files(comparison, found, dataset, out_folder, Path(stage) / FOLDER)
                 client.log_artifacts(parent.info.run_id, stage)
             register(client, comparison, logged)
-            _save_views(client, home, comparison)
     return found
 
 
@@ -132,9 +131,8 @@ def _log_arm(
     parent: Any,
     model: Any,
     dataset: Dataset | None,
-    inputs: list,
-) -> tuple[str, str] | None:
-    """One child run; returns its id and that of its model, where there is one."""
+) -> tuple[str, str, str] | None:
+    """One child run; returns its id, that of its model and the model's place, where there is one."""
     items = arm_items(comparison, arm)
     failed = bool(comparison.arms[arm].failures) and not comparison.arms[arm].scores
     tags = {**items.tags, "mlflow.parentRunId": parent.info.run_id}
@@ -154,8 +152,7 @@ def _log_arm(
             client.log_image(run.info.run_id, _image(picture), key="residuals", step=0, synchronous=True)
         if model is None or dataset is None or not hasattr(model, "predict"):
             return None
-        client.log_inputs(run.info.run_id, inputs)
-        return run.info.run_id, log_model(client, run, arm, model, dataset)
+        return log_model(client, run, arm, model, dataset)
 
 
 def _send(client: MlflowClient, run_id: str, items: Items) -> None:
@@ -171,16 +168,24 @@ def _send(client: MlflowClient, run_id: str, items: Items) -> None:
         )
 
 
-def _save_views(client: MlflowClient, home: Any, comparison: Comparison) -> None:
-    """Views that the experiment does not have yet, or that show other arms or checks now."""
+def _experiment(client: MlflowClient, name: str, views: dict[str, str]) -> str:
+    """Id of the experiment, made if it is not there; views that it lacks, or that show other arms now, are saved."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return client.create_experiment(name, tags=KIND | views)
+    for key, value in views.items():
+        if key not in found.tags or not tracking_views.same_view(found.tags[key], value):
+            client.set_experiment_tag(found.experiment_id, key, value)
+    return found.experiment_id
+
+
+def _views(comparison: Comparison) -> dict[str, str]:
+    """Saved views as experiment tags; none where the version has none."""
     if _view() is None:
-        return
+        return {}
     asked = dict.fromkeys(check.check for check in comparison.checks_found if check.p_value is not None)
     metric, now = comparison.metric, int(time.time() * 1000)
-    views = tracking_views.view_tags(metric, greater_is_better(metric), list(comparison.arms), list(asked)[:12], now)
-    for key, value in views.items():
-        if key not in home.tags or not tracking_views.same_view(home.tags[key], value):
-            client.set_experiment_tag(home.experiment_id, key, value)
+    return tracking_views.view_tags(metric, greater_is_better(metric), list(comparison.arms), list(asked)[:12], now)
 
 
 def read_run(run_id: str, uri: str | None = None) -> Comparison:
@@ -279,10 +284,6 @@ def _uri(uri: str | None) -> str:
 
 def _client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def _experiment(client: MlflowClient, name: str) -> Any:
-    return client.get_experiment_by_name(name) or client.get_experiment(client.create_experiment(name, tags=KIND))
 
 
 def _view() -> str | None:

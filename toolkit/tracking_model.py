@@ -23,6 +23,7 @@ import pandas as pd
 from mlflow.entities import Dataset as LoggedDataset
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput
 from mlflow.models import ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
@@ -30,6 +31,7 @@ from mlflow.types.schema import AnyType
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
+from toolkit.tracking_server import is_server
 
 __all__ = [
     "COVERAGE",
@@ -145,8 +147,8 @@ def requirements(path: Path) -> list[str]:
     return found
 
 
-def log_model(client: MlflowClient, run: Any, arm: str, estimator: Any, dataset: Dataset) -> str:
-    """The refitted arm as a logged model that `mlflow.pyfunc.load_model` reads; returns its id."""
+def log_model(client: MlflowClient, run: Any, arm: str, estimator: Any, dataset: Dataset) -> tuple[str, str, str]:
+    """The refitted arm as a model that `mlflow.pyfunc.load_model` reads; returns run id, model id and place."""
     fitted = FittedArm(estimator, dataset.features, dataset.targets, dataset.target_kind)
     example = dataset.X.head(5)
     signature = ModelSignature(
@@ -171,10 +173,11 @@ def log_model(client: MlflowClient, run: Any, arm: str, estimator: Any, dataset:
             pip_requirements=requirements(file),
             mlflow_model=mlflow.models.Model(model_id=model.model_id, run_id=run.info.run_id),
         )
-        client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
+        files = get_artifact_repository(model.artifact_location, tracking_uri=client.tracking_uri)
+        files.log_artifacts(str(Path(folder) / "model"))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
-    return model.model_id
+    return run.info.run_id, model.model_id, model.artifact_location
 
 
 def column_type(values: pd.Series) -> Any:
@@ -184,7 +187,7 @@ def column_type(values: pd.Series) -> Any:
     return DataType.datetime if pd.api.types.is_datetime64_any_dtype(values) else AnyType()
 
 
-def register(client: MlflowClient, comparison: Comparison, logged: Mapping[str, tuple[str, str]]) -> None:
+def register(client: MlflowClient, comparison: Comparison, logged: Mapping[str, tuple[str, str, str]]) -> None:
     """Both models as versions of one registered model; the winner is its champion, the other its challenger.
 
     Without a winner the arm that plays the regression, the simpler one, stays the champion.
@@ -199,10 +202,12 @@ def register(client: MlflowClient, comparison: Comparison, logged: Mapping[str, 
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     for arm in pair:
-        run_id, model = logged[arm]
+        run_id, model, place = logged[arm]
+        # A server resolves the id itself; without one the client would look for it at the global tracking address.
+        source = f"models:/{model}" if is_server(client.tracking_uri) else place
         version = client.create_model_version(
             name,
-            f"models:/{model}",
+            source,
             run_id=run_id,
             model_id=model,
             tags={"arm": arm},
@@ -252,5 +257,7 @@ def model_place(client: MlflowClient, ref: str) -> str:
             if "/" in ref
             else client.get_model_version_by_alias(name, alias or "champion")
         )
+        if not version.source.startswith("models:/"):
+            return version.source
         ref = version.source.removeprefix("models:/")
     return client.get_logged_model(ref).artifact_location

@@ -26,11 +26,14 @@ from toolkit.tracking_views import view_link
 __all__ = ["ending", "is_server", "link", "quiet", "serve", "server", "unreachable"]
 
 WAIT = 120  # seconds that a server may take to answer on a busy machine
-# A server that went away is noticed in seconds, and no progress bar is drawn over ours.
+# A server that went away is noticed in seconds; no progress bar is drawn over ours, nothing is printed on standard
+# output, and nothing is sent to anybody but the tracking server.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 # One worker and no job runner: two processes and about 0.5 GB instead of sixteen and 3 GB.
 LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
