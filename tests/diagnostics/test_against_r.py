@@ -131,7 +131,7 @@ def test_generalised_vif_for_factors():
 
 
 def test_stability(stackloss):
-    x, _, e, answer = stackloss
+    _, _, e, answer = stackloss
     found = ols_cusum(e, columns=4)
     assert (found.statistic, found.p_value) == close(
         (answer["cusum"]["statistic"], answer["cusum"]["p_value"]), rel=1e-6
