@@ -29,33 +29,37 @@ def linear_truth_verdicts(
     y = x1 + x2 / 2 + x3 / 4 + noise, two more inputs that do nothing; 200 rows, five folds. The regression is
     `SpecifiedRegression`, the net `NeuralRegression(preset="quick", members=2)`, both with their defaults.
     """
-    from toolkit.models.neural.regression import NeuralRegression
-    from toolkit.models.regression import SpecifiedRegression
-
     said: dict[str, list[str]] = {}
     for number in range(replications):
-        rng = np.random.default_rng([9, number])
-        X = pd.DataFrame(rng.normal(size=(ROWS, len(SLOPES))), columns=[f"x{k + 1}" for k in range(len(SLOPES))])
-        y = X.to_numpy() @ np.array(SLOPES) + rng.normal(size=ROWS)
-        fold = rng.permutation(ROWS) % FOLDS
-        predicted, members = np.empty((ROWS, 2)), np.empty((MEMBERS, ROWS))
-        for j in range(FOLDS):
-            train, judge = fold != j, fold == j
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                regression = SpecifiedRegression(random_state=number).fit(X[train], y[train])
-                net = NeuralRegression(preset="quick", members=MEMBERS, threads=1, random_state=number)
-                net.fit(X[train], y[train])
-                predicted[judge] = np.column_stack([regression.predict(X[judge]), net.predict(X[judge])])
-                members[:, judge] = net.predict_members(X[judge])
-        paired, design = pair_arrays(y, predicted, fold)
-        seeds = member_variance(paired, members, 1)
-        found = [corrected_t(paired.fold_gain, judge_to_train(paired))]
-        found += [with_seeds(test(paired, design), seeds, MEMBERS - 1) for test in (clustered_clt, row_test)]
-        for one in found:
-            width = margin * paired.scores[0]
-            said.setdefault(one.name, []).append(decide(probabilities(one, width), p_value(one), one, width)[0])
+        for name, decision in one_replication(number, margin).items():
+            said.setdefault(name, []).append(decision)
         if (number + 1) % 20 == 0:
             so_far = {name: words.count("neural") for name, words in said.items()}
             progress(f"linear truth: {number + 1} of {replications}, neural {so_far}")
     return said, f"n = {ROWS}, quick nets, {MEMBERS} members"
+
+
+def one_replication(number: int, margin: float) -> dict[str, str]:
+    """Decision of each test on the data set with this number."""
+    from toolkit.models.neural.regression import NeuralRegression
+    from toolkit.models.regression import SpecifiedRegression
+
+    rng = np.random.default_rng([9, number])
+    X = pd.DataFrame(rng.normal(size=(ROWS, len(SLOPES))), columns=[f"x{k + 1}" for k in range(len(SLOPES))])
+    y = X.to_numpy() @ np.array(SLOPES) + rng.normal(size=ROWS)
+    fold = rng.permutation(ROWS) % FOLDS
+    predicted, members = np.empty((ROWS, 2)), np.empty((MEMBERS, ROWS))
+    for j in range(FOLDS):
+        train, judge = fold != j, fold == j
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            regression = SpecifiedRegression(random_state=number).fit(X[train], y[train])
+            net = NeuralRegression(preset="quick", members=MEMBERS, threads=1, random_state=number)
+            net.fit(X[train], y[train])
+            predicted[judge] = np.column_stack([regression.predict(X[judge]), net.predict(X[judge])])
+            members[:, judge] = net.predict_members(X[judge])
+    paired, design = pair_arrays(y, predicted, fold)
+    seeds, width = member_variance(paired, members, 1), margin * paired.scores[0]
+    found = [corrected_t(paired.fold_gain, judge_to_train(paired))]
+    found += [with_seeds(test(paired, design), seeds, MEMBERS - 1) for test in (clustered_clt, row_test)]
+    return {one.name: decide(probabilities(one, width), p_value(one), one, width)[0] for one in found}

@@ -19,6 +19,7 @@ TIME_SCHEMES = ("time", "rolling_origin")
 # Cameron and Miller, Journal of Human Resources 50 (2015), section VI: "few" starts between 5 and 50.
 MIN_SERIES = 10
 MIN_ORIGINS = 5  # fewer dates than this: the series carry the test, and the verdict is about these dates
+ONE_SPLIT = "one split: the verdict speaks of the models fitted on it, other training rows are not in the interval"
 MIN_DAYS = 30  # hourly losses are pooled by day once there are this many days
 COSINE_RULE = 0.4  # terms = 0.4 T^(2/3): Lazarus, Lewis, Stock and Watson, JBES 36 (2018), 541-559
 
@@ -57,13 +58,14 @@ def make_design(paired: PairedRows, scheme: str, groups: np.ndarray | None = Non
         return _ordered(paired)
     kind = "holdout" if len(paired.fold_gain) == 1 else "folds"
     inflation = 1.0 if kind == "holdout" else training_inflation(paired)
+    notes = (ONE_SPLIT,) if kind == "holdout" else ()
     clusters = _column(frame, "group") if groups is None else np.asarray(groups)[paired.row]
     if clusters is not None:
-        return Design(kind, "groups", pd.factorize(clusters)[0], inflation=inflation)
+        return Design(kind, "groups", pd.factorize(clusters)[0], notes=notes, inflation=inflation)
     series = _column(frame, "series")
     if series is not None and len(pd.unique(series)) > 1:
-        return Design(kind, "series", pd.factorize(series)[0], inflation=inflation)
-    return Design(kind, "rows", pd.factorize(paired.row)[0], inflation=inflation)
+        return Design(kind, "series", pd.factorize(series)[0], notes=notes, inflation=inflation)
+    return Design(kind, "rows", pd.factorize(paired.row)[0], notes=notes, inflation=inflation)
 
 
 def training_inflation(paired: PairedRows) -> float:
