@@ -87,10 +87,8 @@ def log_comparison(
         The rows; needed for models and data set inputs.
     out_folder : path, optional
         Where `write_outputs` has written; the files are made afresh without it.
-    tracking_uri : str, optional
-        `MLFLOW_TRACKING_URI`, else a SQLite file in the working directory.
-    experiment : str, optional
-        The name of the comparison without it.
+    tracking_uri, experiment : str, optional
+        By default `MLFLOW_TRACKING_URI` or a SQLite file in the working directory, and the name of the comparison.
 
     Returns
     -------
