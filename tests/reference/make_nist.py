@@ -1,6 +1,7 @@
 """Make nist.json: data and certified values of the NIST StRD linear regression sets.
 
-Source: National Institute of Standards and Technology, Statistical Reference Datasets, linear regression, public domain; the
+Source: National Institute of Standards and Technology, Statistical Reference Datasets, linear regression, public
+domain; the
 .dat files as shipped in Debian's package gretl-data (/usr/share/gretl/data/nist). Run with that folder as the argument.
 """
 

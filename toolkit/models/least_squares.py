@@ -125,7 +125,8 @@ def sandwich(
     ----------
     kind : {"classical", "HC0", "HC1", "HC2", "HC3", "cluster", "HAC"}
         HC flavours: MacKinnon and White, J. Econometrics 29 (1985), 305-325. `cluster` sums scores within `groups` with
-        the factor G/(G-1) (n-1)/(n-p); `HAC` weighs neighbours in row order with Bartlett weights, Newey and West (1987).
+        the factor G/(G-1) (n-1)/(n-p); `HAC` weighs neighbours in row order with Bartlett weights, Newey and West
+        (1987).
     lags : int, optional
         Of `HAC`; floor(4 (n/100)^(2/9)) when left out.
     residual : ndarray, [n], optional

@@ -59,7 +59,9 @@ def weighted_scores(part: Part, data: dict, y: np.ndarray, weight: Any, rows: np
     X = part.design.columns(some)[:, part.fit.active] if some else np.ones((len(rows), 1))
     eta = X @ part.fit.beta[part.fit.active]
     family = part.family
-    z, w = (family.forward(y[rows]), np.ones(len(rows))) if family.is_normal else family.working(y[rows], eta, part.shape)
+    z, w = (
+        (family.forward(y[rows]), np.ones(len(rows))) if family.is_normal else family.working(y[rows], eta, part.shape)
+    )
     w = w if weight is None else w * weight[rows]
     return (X, w), w * (z - eta)
 
@@ -67,7 +69,8 @@ def weighted_scores(part: Part, data: dict, y: np.ndarray, weight: Any, rows: np
 def coefficient_table(columns: Columns, part: Part, covariance: np.ndarray, confidence: float = 0.95) -> pd.DataFrame:
     """Constant and straight lines, in the units of the columns (after their transform).
 
-    Columns: term, estimate, se, statistic, p_value, lower, upper. Levels, bends and interactions are in the table of terms.
+    Columns: term, estimate, se, statistic, p_value, lower, upper. Levels, bends and interactions are in the table of
+    terms.
     """
     fit, rows = part.fit, []
     place = {column: position for position, column in enumerate(fit.active)}
@@ -113,9 +116,7 @@ def effect_table(
     axes = [axis(v, (grid or {}).get(v.name), GRID // 3 if points else GRID) for v in variables]
     raw = list(product(*(a[0] for a in axes)))
     coded = np.array(list(product(*(a[1] for a in axes))), dtype=float)
-    data = {
-        v.name: coded[:, k].astype(int) if v.kind == "factor" else coded[:, k] for k, v in enumerate(variables)
-    }
+    data = {v.name: coded[:, k].astype(int) if v.kind == "factor" else coded[:, k] for k, v in enumerate(variables)}
     X = np.hstack([part.design.terms[i].columns(data) for i in at])
     X = X - X.mean(axis=0)
     positions = np.concatenate([np.flatnonzero(part.design.owner == i) for i in at])
@@ -147,7 +148,12 @@ def axis(variable: Variable, given: Any, count: int) -> tuple[list, np.ndarray]:
 
 
 def split_table(
-    columns: Columns, part: Part, data: dict[str, np.ndarray], y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray | None
+    columns: Columns,
+    part: Part,
+    data: dict[str, np.ndarray],
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    groups: np.ndarray | None,
 ) -> pd.DataFrame:
     """Terms chosen elsewhere, refitted on these rows without a penalty: Wald tests whose p-values can be believed.
 
@@ -164,7 +170,7 @@ def split_table(
     labels: list[tuple[str, str]] = [("Intercept", "constant")]
     for position, term in enumerate(design.terms):
         mine = np.flatnonzero(design.owner == position)
-        count = int(round(fit.edf[mine].sum())) if term.kind != "linear" else 1
+        count = round(float(fit.edf[mine].sum())) if term.kind != "linear" else 1
         if count:
             chosen.append(mine[:count])
             labels.append((term.name, term.kind))
@@ -203,4 +209,3 @@ def irls(X: np.ndarray, y: np.ndarray, part: Part, weight: np.ndarray | None):
         if np.max(np.abs(step)) < 1e-8 * (1 + np.max(np.abs(eta))):
             break
     return solved, w
-

@@ -1,8 +1,8 @@
 """Penalised bases of one variable, turned so that the penalty is a plain ridge on each coefficient.
 
-A smooth is a straight line plus a bend. The bend is a natural cubic regression spline in the Demmler-Reinsch basis of the
-training values: columns are orthogonal to each other, to the constant and to the line, and column j is scaled by the
-square root of its share of the curvature penalty, so that one ridge parameter is the smoothing parameter
+A smooth is a straight line plus a bend. The bend is a natural cubic regression spline in the Demmler-Reinsch basis of
+the training values: columns are orthogonal to each other, to the constant and to the line, and column j is scaled by
+the square root of its share of the curvature penalty, so that one ridge parameter is the smoothing parameter
 (Wood, Generalized Additive Models, 2nd ed. 2017, sections 5.3 and 5.4; Nychka and Cummins 1996).
 """
 

@@ -29,13 +29,19 @@ class FamilyScore:
 
 
 def choose_family(
-    rows: Rows, y: np.ndarray, target_kind: str, metric: str, weight: np.ndarray | None, groups: np.ndarray | None, seed: int
+    rows: Rows,
+    y: np.ndarray,
+    target_kind: str,
+    metric: str,
+    weight: np.ndarray | None,
+    groups: np.ndarray | None,
+    seed: int,
 ) -> tuple[str, list[FamilyScore], str]:
     """The family, the scores of all candidates, and a sentence that says why.
 
     The family with the best log score is taken, unless another one predicts better under the user's metric by more than
-    two standard errors of the paired difference. RMSLE is squared error on log(1 + y), so there the normal family on that
-    scale is the natural one.
+    two standard errors of the paired difference. RMSLE is squared error on log(1 + y), so there the normal family on
+    that scale is the natural one.
     """
     names = candidates(target_kind, y)
     if metric == "rmsle" and "log1p_normal" not in names and y.min() >= 0:
@@ -48,7 +54,10 @@ def choose_family(
     folds = inner_folds(len(y), None if groups is None else groups[index], seed)[: len(y)] % 3
     table = {name: out_of_fold(name, rows, y, weight, folds, metric) for name in names}
     by_score = simplest_within_noise(names, {name: table[name][0] for name in names})
-    chosen, reason = by_score, f"{by_score} has the best inner out-of-fold log score, or is the simplest within its noise"
+    chosen, reason = (
+        by_score,
+        f"{by_score} has the best inner out-of-fold log score, or is the simplest within its noise",
+    )
     if metric == "rmsle" and "log1p_normal" in names:
         chosen, reason = "log1p_normal", "RMSLE is squared error on log(1 + y), so that scale is modelled"
     else:
@@ -115,7 +124,9 @@ def train_is_count(y: np.ndarray) -> bool:
 def fit_hurdle(name, train: Rows, y_train, weight, judge: Rows, y_judge, metric: str):
     some = np.flatnonzero(y_train > 0)
     zero = fit_family(train, (y_train > 0).astype(float), FAMILIES["logistic"], weight)
-    positive = fit_family(train.take(some), y_train[some], FAMILIES["truncated_nb"], None if weight is None else weight[some])
+    positive = fit_family(
+        train.take(some), y_train[some], FAMILIES["truncated_nb"], None if weight is None else weight[some]
+    )
     eta_zero, eta_positive = judge.predictor(zero.fit.beta), judge.predictor(positive.fit.beta)
     eta_positive = np.clip(eta_positive, positive.eta.min() - 1, positive.eta.max() + 1)
     log_score = hurdle_log_probability(y_judge, eta_zero, eta_positive, positive.shape)

@@ -1,7 +1,8 @@
 """Families of the response: what is assumed of the target given the columns.
 
-A family maps the linear predictor eta to a distribution of the target. Normal families work on a transformed target with
-constant variance there; the others are generalised linear models with a log or logit link, fitted by weighted least
+A family maps the linear predictor eta to a distribution of the target. Normal families work on a transformed target
+with constant variance there; the others are generalised linear models with a log or logit link, fitted by weighted
+least
 squares on a working response (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 2.5).
 """
 

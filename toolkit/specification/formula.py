@@ -29,8 +29,8 @@ class Specification:
     Attributes
     ----------
     formula : str
-        For formulaic and statsmodels. Penalised bends and surfaces are written as unpenalised splines with the effective
-        degrees of freedom, rounded; straight lines, levels and everything else are exactly what was fitted.
+        For formulaic and statsmodels. Penalised bends and surfaces are written as unpenalised splines with the
+        effective degrees of freedom, rounded; straight lines, levels and everything else are exactly what was fitted.
     family, link : str
     terms : DataFrame
         One row per term: term, kind, edf, partial_r2 (share of the remaining squared error on the scale of the linear
@@ -55,7 +55,9 @@ class Specification:
             pieces.append(f"{sign}{abs(row.estimate):.{digits}g}{name}")
         curves = self.terms.loc[~self.terms["kind"].isin(["linear"]), "term"]
         pieces += [f"+ f({name.replace(':', ', ')})" for name in curves]
-        left = {"identity": "E[{}]", "log": "log E[{}]", "log1p": "E[log(1 + {})]", "logit": "logit P({} = 1)"}[self.link]
+        left = {"identity": "E[{}]", "log": "log E[{}]", "log1p": "E[log(1 + {})]", "logit": "logit P({} = 1)"}[
+            self.link
+        ]
         if self.family == "lognormal":
             left = "E[log {}]"
         return f"{left.format(self.target)} = " + " ".join(pieces).removeprefix("+ ")
@@ -63,7 +65,8 @@ class Specification:
     def __repr__(self) -> str:
         shown = self.terms.head(15)
         lines = [
-            f"{self.family}, {self.link} link, {len(self.terms)} terms, {self.terms['edf'].sum():.1f} effective degrees of freedom",
+            f"{self.family}, {self.link} link, {len(self.terms)} terms, "
+            f"{self.terms['edf'].sum():.1f} effective degrees of freedom",
             fill(self.formula, 118, subsequent_indent="    ", break_long_words=False, max_lines=12),
             shown.to_string(index=False, float_format=lambda value: f"{value:.3g}", max_colwidth=40),
         ]
@@ -73,7 +76,9 @@ class Specification:
         return "\n".join(lines)
 
 
-def describe(columns: Columns, part: Part, target: str, table: pd.DataFrame, coefficients: pd.DataFrame) -> Specification:
+def describe(
+    columns: Columns, part: Part, target: str, table: pd.DataFrame, coefficients: pd.DataFrame
+) -> Specification:
     """The record of one fitted part."""
     response = RESPONSES.get(part.family.name, "{}").format(quoted(target))
     edf = edf_of_terms(part.design, part.fit.edf)
@@ -153,9 +158,10 @@ def term_table(part: Part, covariance: np.ndarray) -> pd.DataFrame:
 
     Notes
     -----
-    partial R² is D / (D + RSS) with D = b' [(A^-1)_bb]^-1 b, the rise of the penalised criterion when the term is left out.
-    The Wald test uses the round(edf) columns of a term that the rows determine best; a penalised column that they do not
-    determine would only add noise (the point of Wood, Biometrika 100 (2013), 221-228).
+    partial R² is D / (D + RSS) with D = b' [(A^-1)_bb]^-1 b, the rise of the penalised criterion without
+    the term.
+    The Wald test uses the round(edf) columns of a term that the rows determine best; a penalised column that they do
+    not determine would only add noise (the point of Wood, Biometrika 100 (2013), 221-228).
     """
     fit, design = part.fit, part.design
     A_inverse = inverse(fit.factor)

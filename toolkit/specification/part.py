@@ -113,10 +113,14 @@ def doubts(design: Design, fitted: FamilyFit, family: Family) -> list[Finding]:
         message = f"column '{name}' is a combination of others: its coefficient is shared among them"
         found.append(finding("perfect collinearity", name, message, "drop one of them to read the coefficients"))
     if len(lines) > fitted.sums.n:
-        message = f"{len(lines)} straight lines for {fitted.sums.n:.0f} rows: the smallest coefficients that fit are taken"
+        message = (
+            f"{len(lines)} straight lines for {fitted.sums.n:.0f} rows: the smallest coefficients that fit are taken"
+        )
         found.append(finding("more columns than rows", "", message, "choose columns, or collect rows"))
     if family.name == "logistic" and np.mean(np.abs(fitted.eta) > SEPARATED) > 0.5:
-        message = "the columns separate the two outcomes (nearly) completely: coefficients and their errors are not finite"
+        message = (
+            "the columns separate the two outcomes (nearly) completely: coefficients and their errors are not finite"
+        )
         found.append(finding("complete separation", "", message, "look for a column that gives the answer away"))
     if not fitted.converged:
         message = f"the fit of the {family.label} family stopped after {fitted.iterations} steps without settling"

@@ -1,7 +1,8 @@
 """Penalised least squares from sums of squares and products, smoothing parameters by restricted maximum likelihood.
 
-Every penalty is a ridge on a group of columns, so a group is a set of random effects with one variance. The variances are
-updated as Fellner (1986) and Schall (1991) do, the limiting case of Wood and Fasiolo (Biometrics 73, 2017, 1071-1081):
+Every penalty is a ridge on a group of columns, so a group is a set of random effects with one variance. The variances
+are updated as Fellner (1986) and Schall (1991) do, the limiting case of Wood and Fasiolo (Biometrics 73, 2017,
+1071-1081):
 
     variance of group g = sum of its squared coefficients / its effective degrees of freedom.
 
@@ -114,7 +115,16 @@ def inverse(factor: np.ndarray) -> np.ndarray:
     half, info = lapack.dpotri(factor, lower=1)
     if info:
         raise np.linalg.LinAlgError("singular penalised cross-products")
-    return np.tril(half) + np.tril(half, -1).T
+    lower = np.tril(half, -1)
+    return lower + lower.T + np.diag(np.diagonal(half))
+
+
+def inverse_diagonal(factor: np.ndarray) -> np.ndarray:
+    """Diagonal of the inverse of L L', [a]: the squared columns of the inverse of L."""
+    half, info = lapack.dtrtri(factor, lower=1)
+    if info:
+        raise np.linalg.LinAlgError("singular penalised cross-products")
+    return np.einsum("ij,ij->j", half, half)
 
 
 def spread_penalty(groups: np.ndarray, penalty: np.ndarray) -> np.ndarray:
@@ -150,7 +160,7 @@ def fit_sums(
         sub, g, ridge = sums.take(active), groups[active], column_ridge[active]
         penalised = g >= 0
         beta, factor = solve(sub, ridge)
-        spread = np.diagonal(inverse(factor))
+        spread = inverse_diagonal(factor)
         edf = np.where(penalised, 1 - ridge * spread, 1.0)
         rss = max(float(sub.yy - 2 * beta @ sub.xy + beta @ sub.xx @ beta), 1e-12 * max(sub.yy, 1e-300))
         s2 = sigma2 if sigma2 is not None else rss / max(sums.n - edf.sum(), 0.05 * sums.n, 1.0)

@@ -1,8 +1,9 @@
 """Which interactions are worth columns: pairs of variables ranked by what their cells explain of the residuals.
 
-Every variable is cut into a few bins. One cross-product of the bin indicators gives the sums of weighted residuals and of
-weights in all cells of all pairs at once; the score of a pair is the reduction in squared error by cell means beyond the
-two margins, less what noise alone would give (the idea of FAST, Lou et al., KDD 2013).
+Every variable is cut into a few bins. One cross-product of the bin indicators gives the sums of weighted residuals
+and of weights in all cells of all pairs at once; the score of a pair is the reduction in squared error by cell means
+beyond
+the two margins, less what noise alone would give (the idea of FAST, Lou et al., KDD 2013).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def screen_pairs(
     r = residual[rows]
     w = np.ones(len(rows)) if weight is None else weight[rows]
     codes = {v.name: bin_codes(v, data[v.name][rows]) for v in variables}
-    names = [v.name for v in variables if not v.part == "missing"]
+    names = [v.name for v in variables if v.part != "missing"]
     width = {name: int(codes[name].max()) + 1 for name in names}
     starts = dict(zip(names, np.concatenate([[0], np.cumsum([width[name] for name in names])[:-1]]), strict=True))
     H = np.zeros((len(rows), sum(width.values())), dtype=np.float32)

@@ -25,8 +25,9 @@ WORK = 4e10  # multiplications allowed for one cross-product matrix of the searc
 LEAST_ROWS = 5_000  # the search looks at this many rows or more, where there are
 PAIR_COLUMNS = 36  # of one interaction, about
 FEW_COLUMNS = 25  # the same with fewer than LEAST_ROWS rows
-NEGLIGIBLE = 1.0  # a simpler rung is kept while the gain of the richer one is under this many standard errors
-FRESH_ROWS = 12_000  # with fewer rows the penalties are chosen anew without each inner fold, so that the folds stay unseen
+NEGLIGIBLE = 0.25  # a simpler rung is kept while the gain of the richer one is under this many standard errors
+BENT = 1.0  # the same for leaving straight lines: there the simpler rung is the one with honest textbook inference
+FRESH_ROWS = 12_000  # with fewer rows the penalties are chosen anew without each inner fold
 FRESH_STEPS = 25
 PATIENCE = 2  # rungs without improvement after which the climb ends
 
@@ -104,7 +105,7 @@ def refined(
     w: np.ndarray | None,
     folds: np.ndarray,
 ) -> SearchResult:
-    """The same with finer surfaces, where they predict better out of fold; `loss` is that of the coarse ones, [folds]."""
+    """The same with finer surfaces, where they predict better out of fold than `loss`, [folds]."""
     terms = finer_terms(Design.of(found.terms), found.edf, marginals, data)
     if terms is None:
         return found
@@ -117,7 +118,11 @@ def refined(
         return found
     null = found.null_loss
     rung = Rung(
-        f"{found.chosen}, finer surfaces", len(terms), float(fit.edf.sum()), float(fine.sum() / null), float(noise / null)
+        f"{found.chosen}, finer surfaces",
+        len(terms),
+        float(fit.edf.sum()),
+        float(fine.sum() / null),
+        float(noise / null),
     )
     return SearchResult(terms, fit.penalty, (*found.rungs, rung), rung.name, fit.edf, null)
 
@@ -219,7 +224,7 @@ def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> t
     differences = table - table[best]
     noise = differences.std(axis=1, ddof=1) * np.sqrt(table.shape[1])
     gain = differences.sum(axis=1)
-    taken = next(i for i in range(best + 1) if gain[i] <= NEGLIGIBLE * noise[i])
+    taken = next(i for i in range(best + 1) if gain[i] <= (NEGLIGIBLE if i else BENT) * noise[i])
     chosen, penalty, fit = fits[taken]
     kept = [i for i in chosen if alive(design, i, penalty)]
     final = Design.of([terms[i] for i in kept])
@@ -228,9 +233,7 @@ def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> t
         Rung(*rung, float(table[i].sum() / null.sum()), float(noise[i] / null.sum())) for i, rung in enumerate(rungs)
     )
     kept_columns = np.isin(design.owner[design.positions(chosen)], [-1, *kept])
-    result = SearchResult(
-        final.terms, start, ladder_table, rungs[taken][0], fit.edf[kept_columns], float(null.sum())
-    )
+    result = SearchResult(final.terms, start, ladder_table, rungs[taken][0], fit.edf[kept_columns], float(null.sum()))
     return result, table[taken]
 
 

@@ -60,7 +60,8 @@ class Term:
         """Design columns, [n, k]."""
         inside = len(self.marginals) > 1
         parts = [
-            m.columns(data[m.variable.name], width, inside) for m, width in zip(self.marginals, self.widths, strict=True)
+            m.columns(data[m.variable.name], width, inside)
+            for m, width in zip(self.marginals, self.widths, strict=True)
         ]
         full = reduce(row_products, parts)
         if self.mix is not None:
@@ -112,8 +113,9 @@ def product_term(marginals: tuple[Marginal, ...], widths: tuple[int, ...], data:
 def joint_basis(parts: list[np.ndarray]) -> np.ndarray | None:
     """Combinations of [products, constant, mains] that make the columns of an interaction, [k, r].
 
-    The products are freed of the main effects on the training rows. Directions that hardly vary there, given how much they
-    would vary if the variables were independent, are left out: they are what explodes in empty corners. The rest is
+    The products are freed of the main effects on the training rows. Directions that hardly vary there, given how much
+    they would vary if the variables were independent, are left out: they are what explodes in empty corners. The rest
+    is
     turned so that the product of the marginal roughness penalties is a plain ridge, smoothest first.
     """
     products = reduce(row_products, parts)
