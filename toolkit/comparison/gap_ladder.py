@@ -1,0 +1,110 @@
+"""The nested ladder on every fold: terms found in its training rows, fitted there, judged on its judging rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.comparison.gap_search import Candidate, Found, Prepared, prepare, search_terms
+from toolkit.comparison.gap_start import start_from, to_units
+from toolkit.specification.likelihood import Rows, fit_family
+from toolkit.specification.terms import Design
+
+__all__ = ["FoldLadder", "climb_fold", "common_order", "judge_rungs"]
+
+MARGIN = 0.1  # linear predictors may leave the range of the fitted ones by this share, as in the regression arm
+
+
+@dataclass(frozen=True)
+class FoldLadder:
+    """What one fold's training rows asked for."""
+
+    ready: Prepared = field(repr=False)
+    found: tuple[Found, ...]
+    facts: dict[str, Any]
+
+
+def climb_fold(
+    estimator: Any, X: pd.DataFrame, y: pd.Series, metric: str, kinds: dict[str, str], hint: Any, seed: int
+) -> FoldLadder:
+    """Fit the start and search its missing terms in these training rows."""
+    start = start_from(estimator, X, y, metric, kinds)
+    ready = prepare(start, X, y.to_numpy(dtype=float), kinds)
+    scaled = None
+    if hint is not None:
+        first, second = hint
+        if start.family.is_normal:
+            first, second = (start.family.forward(np.maximum(v, 0) if start.scale == "log1p" else v) for v in hint)
+        scaled = second - first
+        scaled = np.where(np.isfinite(scaled), scaled, np.nan)
+    found, facts = search_terms(ready, scaled, seed)
+    return FoldLadder(ready, tuple(found), facts)
+
+
+def common_order(ladders: list[FoldLadder]) -> list[tuple[str, ...]]:
+    """Keys of all terms: main effects first, then interactions, each by what they closed summed over folds."""
+    closed: dict[tuple[str, ...], float] = {}
+    for ladder in ladders:
+        for one in ladder.found:
+            closed[one.candidate.key] = closed.get(one.candidate.key, 0.0) + one.gain
+    return sorted(closed, key=lambda key: (len(key) > 1, -closed[key]))
+
+
+def judge_rungs(ladder: FoldLadder, order: list[tuple[str, ...]], X: pd.DataFrame, metric: str) -> list[np.ndarray]:
+    """Predictions of the judging rows [n] at every rung: the changed response scale, then one term after the other.
+
+    A fold that did not choose a term keeps the prediction of the rung before, so that nothing about its judging rows
+    enters the choice.
+    """
+    ready, mine = ladder.ready, {one.candidate.key: one.candidate for one in ladder.found}
+    terms: list[Any] = [ready.start.term]
+    everything = Design.of([ready.start.term, *(t for key in order if key in mine for t in mine[key].terms)])
+    data = ready.encode(X)
+    train = Rows(everything, ready.data, len(ready.y))
+    judge = Rows(everything, data, len(X))
+    predictions: list[np.ndarray] = []
+    if ready.start.changed:
+        predictions.append(_rung(ready, train, judge, 1, metric))
+    count = 1
+    previous = predictions[-1] if predictions else None
+    for key in order:
+        if key in mine:
+            terms += mine[key].terms
+            count = len(terms)
+            previous = _rung(ready, train, judge, count, metric)
+        predictions.append(previous)  # type: ignore[arg-type]  # None: still the start itself
+    return predictions
+
+
+def _rung(ready: Prepared, train: Rows, judge: Rows, count: int, metric: str) -> np.ndarray:
+    """Fit the first `count` terms and predict."""
+    design = Design.of(train.design.terms[:count])
+    width, family = design.width, ready.start.family
+    kept = None if train.kept is None else train.kept[:, :width]
+    rows = Rows(design, ready.data, train.n, kept)
+    fitted = fit_family(rows, ready.y, family)
+    eta = Rows(design, judge.data, judge.n, None if judge.kept is None else judge.kept[:, :width]).predictor(
+        fitted.fit.beta
+    )
+    reach = MARGIN * float(np.ptp(fitted.eta))
+    eta = np.clip(eta, fitted.eta.min() - reach, fitted.eta.max() + reach)
+    spread = np.zeros(1)
+    if family.is_normal:
+        spread = np.quantile(family.forward(ready.y) - fitted.eta, (np.arange(200) + 0.5) / 200)
+    return to_units(ready.start, eta, spread, metric)
+
+
+def chosen_form(ladders: list[FoldLadder], key: tuple[str, ...]) -> tuple[Candidate, int]:
+    """The candidate of the form that most folds chose for these variables, and in how many folds any was chosen."""
+    made = [one.candidate for ladder in ladders for one in ladder.found if one.candidate.key == key]
+    label = [(c.kind, "" if c.form is None else "+".join(c.form.shapes)) for c in made]
+    common = max(set(label), key=lambda one: (label.count(one), one))
+    same = [c for c, one in zip(made, label, strict=True) if one == common]
+    if same[0].form is None or same[0].kind != "threshold":
+        return same[0], len(made)
+    cuts = [c.form.raw_cut for c in same if c.form is not None]
+    middle = max(set(cuts), key=lambda cut: (cuts.count(cut), -abs(cut - float(np.median(cuts)))))
+    return next(c for c in same if c.form is not None and c.form.raw_cut == middle), len(made)

@@ -1,0 +1,125 @@
+"""The formula that the ledger proposes, and its re-test against the net on rows that did not find its terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.comparison.gap_ladder import FoldLadder, chosen_form
+from toolkit.comparison.gap_search import Candidate
+from toolkit.comparison.record import GapEntry
+from toolkit.comparison.rows import PairedRows
+from toolkit.comparison.verdict import compare_arms
+from toolkit.errors import InputError
+from toolkit.evaluation.scores import METRICS
+from toolkit.models.formula import FormulaRegression
+from toolkit.specification.basis import Marginal
+from toolkit.specification.columns import Columns, quoted
+from toolkit.specification.formula import spline, written
+
+__all__ = ["extended", "respecify"]
+
+ARM = "respecified"
+FEW_VALUES = 30  # a bend of a column with so few values is written as its levels
+
+
+def respecify(
+    ladders: list[FoldLadder], order: list[tuple[str, ...]], entries: tuple[GapEntry, ...], paired: PairedRows,
+    last: np.ndarray, predictions: pd.DataFrame, arms: tuple[str, str], metric: str, margin: Any, splits: Any,
+    X: pd.DataFrame, y: pd.Series, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Propose, refit and re-test.
+
+    On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values come
+    from rows that did not discover them; the formula that is proposed holds the terms of at least half of the folds whose
+    share is above zero for certain. A regression with shrinkage (the specified one) is re-tested with its shrinkage.
+    """
+    start = ladders[0].ready.start
+    by_key = {tuple(e.details["variables"]): e for e in entries if "variables" in e.details}
+    kept = [k for k in order if by_key[k].details["chosen"] * 2 >= len(ladders) and by_key[k].lower > 0]
+    if not kept:
+        return {}
+    agreed = [chosen_form(ladders, key)[0] for key in kept]
+    formula = extended(start.formula, agreed, ladders[0]) if start.formula else ""
+    predicted, how = None, "refitted with its shrinkage"
+    if formula and not start.penalised:
+        predicted, how = (
+            _by_formula(ladders, order, paired, splits, metric, X, y),
+            "least squares or maximum likelihood",
+        )
+    if predicted is None:
+        predicted, how = last, "refitted with its shrinkage"
+    mine = predictions[predictions["arm"] == arms[0]].set_index(["repeat", "fold", "row"])
+    mine = mine.loc[list(zip(paired.repeat, paired.fold_label, paired.row, strict=True))].reset_index()
+    mine = mine.assign(arm=ARM, predicted=predicted)
+    table = pd.concat([mine, predictions[predictions["arm"] == arms[1]]], ignore_index=True)
+    _, verdict = compare_arms(table, metric, (ARM, arms[1]), margin, splits.scheme, seed=seed, reference=ARM)
+    terms = [
+        {"term": by_key[k].term, "kind": by_key[k].kind, "p_value": by_key[k].details["p_value"],
+         "chosen": by_key[k].details["chosen"], "folds": len(ladders)} for k in kept
+    ]  # fmt: skip
+    family = {"logistic": "binomial"}.get(start.scale, start.scale)
+    return {
+        "formula": formula, "score": verdict.details["scores"][ARM], "decision": verdict.decision,
+        "gain": verdict.estimate, "lower": verdict.lower, "upper": verdict.upper, "terms": terms,
+        "sentence": verdict.sentence, "fit": how, "family": None if start.family.is_normal else family,
+    }  # fmt: skip
+
+
+def extended(formula: str, candidates: list[Candidate], ladder: FoldLadder) -> str:
+    """The formula with terms added, never one taken away; lower-order parts come with every interaction."""
+    left, _, right = formula.partition("~")
+    have = [piece.strip() for piece in right.split(" + ")]
+    for candidate in candidates:
+        for piece in _pieces(candidate, ladder.ready.columns, ladder.ready.marginals):
+            if piece not in have:
+                have.append(piece)
+    return f"{left.strip()} ~ {' + '.join(have)}"
+
+
+def _pieces(candidate: Candidate, columns: Columns, marginals: dict[str, Marginal]) -> list[str]:
+    """What one candidate adds to a formula."""
+    form = candidate.form
+    if form is not None:
+        by = "" if form.by is None else _whole(columns, form.by, 3)
+        return form.pieces(by)
+    variables = [marginals[name].variable for name in candidate.key]
+    if len(variables) == 1:
+        return [_whole(columns, variables[0], min(marginals[candidate.key[0]].width, 8))]
+    df = 4 if all(v.kind == "number" and v.distinct > FEW_VALUES for v in variables) else 6
+    parts = [_whole(columns, v, df) for v in variables]
+    return [*parts, ":".join(parts)]
+
+
+def _whole(columns: Columns, variable: Any, df: int) -> str:
+    """One variable with all its bends: levels where it has few values, else a spline."""
+    if variable.kind != "factor" and not variable.part and 2 < variable.distinct <= FEW_VALUES:
+        return f"C({quoted(variable.source)})"
+    if variable.kind == "factor" or variable.distinct <= 2:
+        return written(columns, variable)
+    return spline(columns, variable, df)
+
+
+def _by_formula(
+    ladders: list[FoldLadder], order: list[tuple[str, ...]], paired: PairedRows, splits: Any, metric: str,
+    X: pd.DataFrame, y: pd.Series,
+) -> np.ndarray | None:  # fmt: skip
+    """Out-of-fold predictions of each fold's own formula, [n]; None where formulaic cannot fit one."""
+    out = paired.predicted[:, 0].copy()
+    by_fold = {(f.repeat, f.fold): f for f in splits.folds}
+    labels = list(dict.fromkeys(zip(paired.repeat, paired.fold_label, strict=True)))
+    for (repeat, fold), ladder in zip(labels, ladders, strict=True):
+        mine = {one.candidate.key: one.candidate for one in ladder.found}
+        start = ladder.ready.start
+        formula = extended(start.formula, [mine[key] for key in order if key in mine], ladder)
+        family = "gaussian" if start.family.is_normal else {"logistic": "binomial"}.get(start.scale, start.scale)
+        train = by_fold[(repeat, fold)].train
+        here = np.flatnonzero((paired.repeat == repeat) & (paired.fold_label == fold))
+        try:
+            model = FormulaRegression(formula, family, cov="classical", metric=metric if metric in METRICS else "rmse")
+            out[here] = model.fit(X.iloc[train], y.iloc[train]).predict(X.iloc[paired.row[here]])
+        except InputError:
+            return None
+    return out if np.isfinite(out).all() else None
