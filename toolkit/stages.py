@@ -182,15 +182,17 @@ def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
     frame, groups = todo.dataset.frame, todo.dataset.groups
     predictions = on_common_folds(evaluation.predictions, todo.pair)
     metric: Any = todo.metric
+    members = None if evaluation.members.empty else evaluation.members
     if todo.series is not None:
         predictions, metric = in_metric_units(predictions, todo.metric)
+        members = None if members is None else in_same_units(members, predictions, todo.metric)
     return {
         "predictions": predictions,
         "metric": metric,
         "arms": todo.pair,
         "margin": todo.settings.margin_record,
         "scheme": todo.splits.scheme,
-        "members": None if evaluation.members.empty else evaluation.members,
+        "members": members,
         "groups": frame[groups].to_numpy() if groups else None,
         "features": todo.dataset.X if len(todo.dataset.features) else None,
         "costs": costs(evaluation),
@@ -210,6 +212,17 @@ def in_metric_units(predictions: pd.DataFrame, name: str) -> tuple[pd.DataFrame,
         return of.row_loss(pd.DataFrame({"observed": observed, "predicted": predicted}))
 
     return scaled, Metric(name, of.label, row_loss, of.finish)
+
+
+def in_same_units(members: pd.DataFrame, scaled: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Predictions of members divided by the scale of their rows, as `in_metric_units` does with those of the arms."""
+    column = {"mase": "scale", "rmsse": "root_scale"}.get(name)
+    if column is None:
+        return members
+    keys = ["arm", "repeat", "fold", "row", "target"]
+    bare = members.drop(columns=[c for c in (column,) if c in members])
+    joined = bare.merge(scaled[[*keys, column]].drop_duplicates(keys), on=keys, how="inner")
+    return joined.assign(predicted=joined["predicted"] / joined[column])
 
 
 def on_common_folds(predictions: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
