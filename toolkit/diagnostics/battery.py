@@ -28,7 +28,7 @@ from toolkit.diagnostics import (
 )
 from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
-from toolkit.diagnostics.design import Design, design_checks, design_of
+from toolkit.diagnostics.design import design_checks, design_of, optimism_of
 from toolkit.diagnostics.features import Features, encode
 from toolkit.diagnostics.order import order_checks
 from toolkit.diagnostics.view import ArmView, in_order, make_view, thin
@@ -126,16 +126,17 @@ def run_checks(
         if table.empty:
             checks += _failed(arm, info)
             continue
-        per_target = []
+        per_target: dict[str, list[Check]] = {}
         for target in dict.fromkeys(table["target"]):
             answers, view = tools.ask(arm, info, table[table["target"] == target], target)
-            per_target.append(answers)
+            per_target[target] = answers
             if view is not None:
                 views.setdefault(arm, {})[target] = view
         checks += _worst_over_targets(per_target)
         checks += _joint(arm, list(views.get(arm, {}).values()))
         checks += _whole(arm, info, table, metric, trained, members, learning_curve)
-    checks += _shared(list(arms_info), views)
+    predicting = set(predictions["arm"].unique())
+    checks += _shared([arm for arm in arms_info if arm in predicting], list(arms_info)[:2], views)
     return order_checks(checks, arms_info, getattr(dataset, "target_kind", "real"))
 
 
@@ -178,7 +179,7 @@ class _Tools:
             answers.append(calibration.check_interval_coverage(view, self.coverage))
             answers.append(slices.check_slice_coverage(view, self.coverage))
             answers.append(hull.check_outside_hull(view, self._hull(view)))
-            answers.append(_optimism(view, design))
+            answers.append(optimism_of(view, design))
         return answers, view
 
     def _view(
@@ -233,30 +234,28 @@ def _usable(arm: str, finite: np.ndarray) -> Check:
     return CATALOGUE["usable_residuals"].answer(arm, said, effect=bad / len(finite))
 
 
-def _optimism(view: ArmView, design: Design) -> Check:
-    if design.columns is None or design.penalised:
-        why = design.why or "coefficients are penalised: see the train-test gap"
-        return hull.check_optimism(view, None, view.observed, view.family, why)
-    one = np.ones((view.n, 1))
-    return hull.check_optimism(view, np.column_stack([one, design.columns]), design.response, design.family)
-
-
 def _failed(arm: str, info: Mapping[str, Any]) -> list[Check]:
     causes = info.get("failures") or ("it made no predictions",)
     return [entry.not_applicable(arm, f"the arm failed: {causes[0]}") for entry in CATALOGUE.values()]
 
 
-def _worst_over_targets(per_target: list[list[Check]]) -> list[Check]:
+def _worst_over_targets(per_target: dict[str, list[Check]]) -> list[Check]:
     """One answer per check: the worst over targets, with the others beside it."""
     if len(per_target) == 1:
-        return per_target[0]
+        return next(iter(per_target.values()))
     rank = {"poor": 3, "notice": 2, "good": 1, "not applicable": 0}
+    by_check: dict[str, dict[str, Check]] = {}
+    for target, answers in per_target.items():
+        for answer in answers:
+            by_check.setdefault(answer.check, {})[target] = answer
     out = []
-    for answers in zip(*per_target, strict=True):
-        worst = max(answers, key=lambda check: (rank[check.verdict], check.effect or 0.0))
-        table = [{"target": c.details["target"], "effect": c.effect, "p_value": c.p_value, "verdict": c.verdict}
-                 for c in answers if c.details and "target" in c.details]  # fmt: skip
-        out.append(replace(worst, details={**(worst.details or {}), "per_target": table}))
+    for found in by_check.values():
+        target, worst = max(found.items(), key=lambda item: (rank[item[1].verdict], item[1].effect or 0.0))
+        table = [
+            {"target": t, "effect": c.effect, "p_value": c.p_value, "verdict": c.verdict} for t, c in found.items()
+        ]
+        details = {**(worst.details or {}), "target": target, "per_target": table}
+        out.append(replace(worst, reason=f"{target}: {worst.reason}", details=details))
     return out
 
 
@@ -289,13 +288,13 @@ def _whole(arm: str, info: Mapping[str, Any], table: pd.DataFrame, metric: str, 
     ]
 
 
-def _shared(arms: list[str], views: dict[str, dict[str, ArmView]]) -> list[Check]:
-    """What neither of the first two arms explains; other arms are not asked."""
+def _shared(arms: list[str], sides: list[str], views: dict[str, dict[str, ArmView]]) -> list[Check]:
+    """What neither of the two sides explains; other arms are not asked."""
     entry = CATALOGUE["shared_residuals"]
-    pair = [views[arm] for arm in arms[:2] if arm in views]
-    out = [entry.not_applicable(arm, "asked of the two compared sides only") for arm in arms[2:] if arm in views]
-    why = "one of the two sides has no usable residuals"
+    out = [entry.not_applicable(arm, "asked of the two compared sides only") for arm in arms if arm not in sides]
+    pair = [views[arm] for arm in sides if arm in views]
     if len(pair) < 2 or any(view.obstacle for side in pair for view in side.values()):
-        return out + [entry.not_applicable(arm, why) for arm in arms[:2] if arm in views]
-    both = [residuals.check_shared_residuals(pair[0][t], pair[1][t]) for t in pair[0] if t in pair[1]]
-    return out + [check for side in zip(*both, strict=True) for check in _worst_over_targets([[c] for c in side])]
+        why = "one of the two sides has no usable residuals"
+        return out + [entry.not_applicable(arm, why) for arm in sides if arm in arms]
+    both = {t: residuals.check_shared_residuals(pair[0][t], pair[1][t]) for t in pair[0] if t in pair[1]}
+    return out + [c for k in (0, 1) for c in _worst_over_targets({t: [one[k]] for t, one in both.items()})]

@@ -10,10 +10,11 @@ import pandas as pd
 from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.collinearity import check_collinearity, check_condition_index
+from toolkit.diagnostics.hull import check_optimism
 from toolkit.diagnostics.influence import influence_checks
 from toolkit.diagnostics.view import ArmView
 
-__all__ = ["Design", "design_checks", "design_of"]
+__all__ = ["Design", "design_checks", "design_of", "optimism_of"]
 
 PLAIN = ("linear",)  # arms whose columns are the encoded features as they come
 
@@ -96,3 +97,12 @@ def design_checks(view: ArmView, design: Design) -> tuple[Check, ...]:
     with np.errstate(all="ignore"):
         full = np.column_stack([np.ones(view.n), design.columns])
         return (*columns, *influence_checks(view, full, design.response, design.family))
+
+
+def optimism_of(view: ArmView, design: Design) -> Check:
+    """Bootstrap optimism of an unpenalised regression."""
+    if design.columns is None or design.penalised:
+        why = design.why or "coefficients are penalised: see the train-test gap"
+        return check_optimism(view, None, view.observed, view.family, why)
+    one = np.ones((view.n, 1))
+    return check_optimism(view, np.column_stack([one, design.columns]), design.response, design.family)

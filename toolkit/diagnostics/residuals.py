@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +61,7 @@ def smooth(bins: Bins, residual: np.ndarray) -> Smooth | None:
     variance = (within + 10 * pooled) / (count - 1 + 10) / count
     columns = np.eye(len(count))
     if bins.numeric and len(count) > 8:
-        place = (np.arange(len(count)) / (len(count) - 1))[:, None]
-        columns = SplineTransformer(n_knots=4, degree=3, extrapolation="continue").fit_transform(place)
+        columns = _spline(len(count))
     centred = columns - (count @ columns) / count.sum()
     values, vectors = np.linalg.eigh(centred.T @ (centred * count[:, None]))
     keep = values > 1e-9 * values[-1]
@@ -82,6 +81,13 @@ def smooth(bins: Bins, residual: np.ndarray) -> Smooth | None:
     return Smooth(
         bins.centres, curve, curve - band, curve + band, statistic, float(stats.f.sf(statistic, df, left)), share
     )
+
+
+@lru_cache
+def _spline(bins: int) -> np.ndarray:
+    """Cubic B-splines at the places of equally filled bins, [bins, 6]."""
+    place = (np.arange(bins) / (bins - 1))[:, None]
+    return SplineTransformer(n_knots=4, degree=3, extrapolation="continue").fit_transform(place)
 
 
 def _curve(found: Smooth, labels: tuple[str, ...], numeric: bool) -> dict[str, object]:
