@@ -68,8 +68,8 @@ def effect_under_control(
     effect : str
         A numeric feature (or a feature with two levels).
     nuisance : estimator, or mapping
-        Unfitted regressor that predicts the target, and the effect column, from the other features: a net, boosting, ...;
-        or {"outcome": ..., "treatment": ...}.
+        Unfitted regressor that predicts the target, and the effect column, from the other features: a net, boosting,
+        ...; or {"outcome": ..., "treatment": ...}.
     folds, repeats : int
         Of the cross-fitting. With several repeats the median estimate is reported, its variance with the spread between
         repeats (the same paper, definition 3.3).
@@ -77,7 +77,8 @@ def effect_under_control(
     Returns
     -------
     dict
-        effect, regression and flexible (each estimate, se, lower, upper, p_value), difference, survives (bool), sentence.
+        effect, regression and flexible (each estimate, se, lower, upper, p_value), difference, survives,
+        sentence.
 
     Raises
     ------

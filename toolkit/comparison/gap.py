@@ -64,7 +64,7 @@ def explain_gap(
         Shares in units of the metric that add up to `total`; without entries and with a `reason` where nothing can be
         explained. With several targets every entry belongs to one target and `details["by_target"]` holds the ledgers.
     """
-    start, net = arms
+    start = arms[0]
     for arm in arms:
         if arm not in set(predictions["arm"]):
             return _refused(f"arm '{arm}' has no predictions: it failed or was not run")
@@ -196,7 +196,7 @@ def _disagreement(paired: PairedRows, X: pd.DataFrame, entries: tuple[GapEntry, 
     for one in [e for e in entries if e.details.get("variables")][:6]:
         codes = []
         for name in one.details["variables"]:
-            column = X[name] if name in X else None
+            column = X.get(name)
             if column is None:
                 break
             values = column.iloc[paired.row]
@@ -275,7 +275,9 @@ def specification_gate(verdict: Verdict, checks: tuple[Check, ...], gap: Gap | N
     if not failing or not closing:
         return verdict
     names = ", ".join(e.term for e in closing[:3])
-    said = f"provisional: '{verdict.arms[0]}' fails {', '.join(failing)}, and {names} would close a part of the gap for certain"
+    said = (
+        f"provisional: '{verdict.arms[0]}' fails {', '.join(failing)}, and {names} would surely close a part of the gap"
+    )
     repaired = gap.respecified
     if repaired.get("gain") is not None:
         said += (

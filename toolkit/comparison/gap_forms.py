@@ -140,13 +140,11 @@ def single_forms(variable: Variable, values: np.ndarray, residual: np.ndarray) -
 def pair_forms(first: Variable, second: Variable, data: dict[str, np.ndarray], residual: np.ndarray) -> list[FormTerm]:
     """Readable forms of an interaction: straight lines, and a threshold of a number, by the levels of the other."""
     forms = []
-    pairs = [(first, second), (second, first)]
-    for number, other in pairs:
+    for number, other in ((first, second), (second, first)):
         if number.kind != "number" or number.part or (other.kind == "factor" and other.distinct > FEW_LEVELS):
             continue
-        if other.kind == "cyclic" or (other.kind == "number" and other.distinct > 2 and (other, number) != pairs[1]):
-            if other.kind == "cyclic":
-                continue
+        if other.kind == "cyclic":
+            continue
         count = other.distinct if other.kind == "factor" else 1
         extra = 0 if other.kind == "factor" else 1
         forms.append(FormTerm(number, ("line",), by=other, groups=np.zeros(count, int)))

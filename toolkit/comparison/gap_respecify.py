@@ -32,9 +32,9 @@ def respecify(
 ) -> dict[str, Any]:  # fmt: skip
     """Propose, refit and re-test.
 
-    On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values come
-    from rows that did not discover them; the formula that is proposed holds the terms of at least half of the folds whose
-    share is above zero for certain. A regression with shrinkage (the specified one) is re-tested with its shrinkage.
+    On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values
+    come from rows that did not discover them; the formula that is proposed holds the terms of at least half of the folds
+    whose share is above zero for certain. A regression with shrinkage (the specified one) is re-tested with it.
     """
     start = ladders[0].ready.start
     by_key = {tuple(e.details["variables"]): e for e in entries if "variables" in e.details}

@@ -95,7 +95,7 @@ def search_terms(ready: Prepared, hint: np.ndarray | None, seed: int) -> tuple[l
     mains, duplicates = main_candidates(ready, data)
     found = _stage(ready, data, y, folds, [], mains, MOST_MAINS)
     chosen = [one.candidate for one in found]
-    residual, weight, eta = _working_residual(ready, data, y, chosen)
+    residual, weight = _working_residual(ready, data, y, chosen)
     names, screened = _screened_variables(ready, data, residual, hint)
     pool = _pool(ready, data, residual, weight, hint, names)
     pairs = [c for c in (pair_candidate(ready, data, key) for key in pool) if c is not None]
@@ -211,9 +211,9 @@ def _working_residual(ready: Prepared, data: dict, y: np.ndarray, chosen: list[C
     family = ready.start.family
     fitted = fit_family(Rows(design, data, len(y)), y, family)
     if family.is_normal:
-        return family.forward(y) - fitted.eta, None, fitted.eta
+        return family.forward(y) - fitted.eta, None
     z, w = family.working(y, fitted.eta, fitted.shape)
-    return z - fitted.eta, w, fitted.eta
+    return z - fitted.eta, w
 
 
 def _screened_variables(ready: Prepared, data: dict, residual: np.ndarray, hint: np.ndarray | None):

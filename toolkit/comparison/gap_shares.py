@@ -29,14 +29,14 @@ def shares(
     Returns
     -------
     table : DataFrame
-        One row per step (R + 1): share in units of the metric, lower, upper, fraction, p_value (one-sided: closes nothing).
+        One row per step (R + 1): share in units of the metric, lower, upper, fraction, p_value (one-sided).
     total : (lower, upper)
 
     Notes
     -----
-    A share is the step's part of the difference in mean row loss, times the total gain in units of the metric: parts of a
-    mean loss add up and do not depend on the bend of a square root. The variance is that of the row contributions around
-    the share, by the units of the verdict; the luck of the net's seeds enters the last step and the total.
+    A share is the step's part of the difference in mean row loss, times the total gain in units of the metric: parts of
+    a mean loss add up and do not depend on the bend of a square root. The variance is that of the row contributions
+    around the share, by the units of the verdict; the luck of the net's seeds enters the last step and the total.
     """
     predicted = np.column_stack([paired.predicted[:, 0], rungs, paired.predicted[:, 1]])
     metric, cells = paired.metric, len(paired.cell_scores)

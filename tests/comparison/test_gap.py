@@ -1,0 +1,159 @@
+"""The gap ledger: known truths, adding up, honesty of the choice, refusals, respecification, the gate."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toolkit.comparison.gap import explain_gap, respecified_settings, specification_gate
+from toolkit.comparison.record import Verdict
+from toolkit.data.dataset import Dataset
+from toolkit.data.splits import choose_splits
+from toolkit.diagnostics.check import Check
+from toolkit.errors import InputError
+from toolkit.evaluation.evaluate import evaluate
+from toolkit.models.formula import FormulaRegression
+from toolkit.models.table import Linear
+
+
+def truth(frame: pd.DataFrame) -> np.ndarray:
+    return 2 * frame["a"] ** 2 + 2.0 * (frame["b"] > 0) * (frame["g"] == "yes") + frame["c"]
+
+
+def world(n: int = 600, seed: int = 0, signal=truth):
+    """A dataset, its folds, and the predictions of the linear fit and of a stand-in for a net: the truth with noise."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({name: rng.normal(size=n) for name in "abcd"})
+    frame["g"] = rng.choice(["yes", "no"], n)
+    mean = signal(frame)
+    frame["y"] = mean + rng.normal(size=n)
+    data = Dataset.from_frame(frame, "y")
+    splits = choose_splits(data, "kfold", folds=3, repeats=1)
+    arms = {"linear": Linear()}
+    found = evaluate(data, splits, arms, "rmse", workers=1).predictions
+    net = found.assign(arm="neural", predicted=mean.to_numpy()[found["row"]] + 0.1 * rng.normal(size=len(found)))
+    return data, splits, pd.concat([found, net], ignore_index=True), arms
+
+
+@pytest.fixture(scope="module")
+def ledger():
+    data, splits, predictions, arms = world()
+    return explain_gap(data, splits, predictions, ("linear", "neural"), "rmse", estimators=arms)
+
+
+def test_the_right_terms_are_named_in_order(ledger):
+    assert [e.details.get("variables") for e in ledger.entries][:2] == [["a"], ["b", "g"]] or [
+        set(e.details.get("variables", [])) for e in ledger.entries
+    ][:2] == [{"a"}, {"b", "g"}]
+    assert ledger.entries[1].kind == "threshold"
+    assert all(e.details["chosen"] == 3 for e in ledger.entries[:2])
+
+
+def test_shares_add_up_to_the_total_gain(ledger):
+    assert sum(e.share for e in ledger.entries) == pytest.approx(ledger.total, rel=1e-9)
+    assert ledger.lower < ledger.total < ledger.upper
+    assert all(e.lower <= e.share <= e.upper for e in ledger.entries)
+    assert sum(e.details["fraction"] for e in ledger.entries) == pytest.approx(1.0)
+
+
+def test_the_proposed_formula_extends_the_users_own_and_closes_the_gap(ledger):
+    formula = ledger.respecified["formula"]
+    assert formula.startswith("y ~ a + b + c + d + C(g) + ")
+    assert ledger.respecified["decision"] != "neural"
+    assert abs(ledger.respecified["gain"]) < 0.2 * ledger.total
+    assert all(term["p_value"] < 0.01 for term in ledger.respecified["terms"])
+
+
+def test_settings_of_the_repair_use_fresh_folds(ledger):
+    made = respecified_settings({"name": "x", "arms": {"linear": {}, "neural": {}}, "splits": {"seed": 4}}, ledger)
+    assert made["arms"]["formula"]["formula"] == ledger.respecified["formula"]
+    assert made["compare"] == ["formula", "neural"] and made["splits"]["seed"] == 5
+
+
+def test_judging_rows_do_not_change_what_is_chosen():
+    data, splits, predictions, arms = world()
+    first = splits.folds[0]
+    noise = np.random.default_rng(9).normal(size=len(first.judge)) * 50
+    frame = data.frame.copy()
+    frame.loc[first.judge, "y"] = noise
+    changed = Dataset.from_frame(frame, "y")
+    from toolkit.comparison.gap_ladder import climb_fold
+
+    found = [
+        climb_fold(Linear(), d.X.iloc[first.train], d.frame["y"].iloc[first.train], "rmse", d.kinds, None, 0).found
+        for d in (data, changed)
+    ]
+    assert [(f.candidate.key, f.gain) for f in found[0]] == [(f.candidate.key, f.gain) for f in found[1]]
+
+
+def test_linear_truth_proposes_no_term():
+    for seed in range(4):
+        data, splits, predictions, arms = world(300, seed, lambda f: f["a"] + 0.5 * f["b"] + (f["g"] == "yes"))
+        gap = explain_gap(data, splits, predictions, ("linear", "neural"), "rmse", estimators=arms)
+        assert not gap.respecified
+        assert {e.kind for e in gap.entries} <= {"remainder"}
+
+
+def test_a_poisson_target_is_explained_in_deviance():
+    rng = np.random.default_rng(0)
+    n = 600
+    frame = pd.DataFrame({"a": rng.normal(size=n), "b": rng.normal(size=n)})
+    mean = np.exp(0.5 + 0.3 * frame["a"] + 0.8 * np.sin(2 * frame["b"]))
+    frame["y"] = rng.poisson(mean)
+    data = Dataset.from_frame(frame, "y", target_kind="count")
+    splits = choose_splits(data, "kfold", folds=3, repeats=1)
+    arms = {"formula": FormulaRegression("y ~ a + b", "poisson", metric="poisson_deviance", target_kind="count")}
+    found = evaluate(data, splits, arms, "poisson_deviance", workers=1).predictions
+    net = found.assign(arm="neural", predicted=mean.to_numpy()[found["row"]])
+    table = pd.concat([found, net], ignore_index=True)
+    gap = explain_gap(data, splits, table, ("formula", "neural"), "poisson_deviance", estimators=arms)
+    assert gap.entries[0].details["variables"] == ["b"]
+    assert gap.entries[0].details["fraction"] > 0.8
+    assert gap.respecified["family"] == "poisson"
+
+
+def test_a_term_that_the_formula_has_is_called_a_duplicate():
+    data, splits, predictions, _ = world()
+    arms = {"linear": FormulaRegression("y ~ C(g) + a + b + c + d")}
+    gap = explain_gap(data, splits, predictions, ("linear", "neural"), "rmse", estimators=arms)
+    assert "g" in gap.details["duplicates"]
+
+
+@pytest.mark.parametrize("case", ["better", "constant", "failed", "few", "equal"])
+def test_refusals_say_why(case):
+    data, splits, predictions, arms = world(150 if case == "few" else 240)
+    net = predictions["arm"] == "neural"
+    if case == "better":
+        predictions.loc[net, "predicted"] = 100 * np.arange(net.sum())
+    if case == "constant":
+        predictions.loc[net, "predicted"] = 1.0
+    if case == "failed":
+        predictions = predictions[~net]
+    if case == "equal":
+        predictions.loc[net, "predicted"] = predictions.loc[~net, "predicted"].to_numpy()
+    gap = explain_gap(data, splits, predictions, ("linear", "neural"), "rmse", estimators=arms)
+    words = {"better": "no gap", "constant": "constant", "failed": "no predictions", "few": "150 rows", "equal": "same"}
+    assert words[case] in gap.reason and not gap.entries
+    with pytest.raises(InputError, match="nothing to respecify"):
+        respecified_settings({}, gap)
+
+
+def test_the_gate_holds_a_verdict_as_provisional_until_the_form_is_repaired(ledger):
+    won = Verdict("neural", ("linear", "neural"), 1.0, 0.5, 1.5, {}, "The net is better.")
+    failing = Check("reset", "linear", "assumptions", "", 9.0, 0.001, 0.1, "poor", "")
+    held = specification_gate(won, (failing,), ledger)
+    assert held.provisional and "after the repair" in held.sentence
+    passing = SimpleNamespace(arm="linear", check="reset", verdict="good")
+    assert specification_gate(won, (passing,), ledger) is won
+    assert specification_gate(won, (failing,), None) is won
+
+
+def test_two_targets_are_explained_one_by_one():
+    data, splits, predictions, arms = world(300)
+    frame = data.frame.assign(z=data.frame["y"])
+    both = Dataset.from_frame(frame, ["y", "z"])
+    table = pd.concat([predictions, predictions.assign(target="z")], ignore_index=True)
+    gap = explain_gap(both, splits, table, ("linear", "neural"), "rmse", estimators=arms)
+    assert {e.term.split(":")[0] for e in gap.entries} == {"y", "z"}
+    assert sum(e.share for e in gap.entries) == pytest.approx(gap.total, rel=1e-9)
