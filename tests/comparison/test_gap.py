@@ -72,7 +72,7 @@ def test_settings_of_the_repair_use_fresh_folds(ledger):
 
 
 def test_judging_rows_do_not_change_what_is_chosen():
-    data, splits, predictions, arms = world()
+    data, splits, _, _ = world()
     first = splits.folds[0]
     noise = np.random.default_rng(9).normal(size=len(first.judge)) * 50
     frame = data.frame.copy()

@@ -24,7 +24,8 @@ __all__ = ["run"]
 ROWS, FOLDS, NOISE = 2_000, 5, 0.1  # of a simulated draw; the stand-in for the net errs by NOISE standard deviations
 DRAWS = {"simulated": 100, "linear_truth": 100}
 MOST_ROWS = 6_000  # of a real data set
-BIKE = "np.log1p(cnt) ~ season + yr + mnth + hr + holiday + weekday + workingday + weathersit + temp + atemp + hum + windspeed"
+BIKE = "np.log1p(cnt) ~ season + yr + mnth + hr + holiday + weekday + workingday + weathersit + temp"
+    " + atemp + hum + windspeed"
 REAL: dict[str, tuple[str, str, str | None]] = {  # case -> data set, metric, formula to start from (None: raw linear)
     "insurance_charges": ("insurance_charges", "rmse", None),
     "bike_sharing": ("bike_sharing_hourly", "rmsle", BIKE),

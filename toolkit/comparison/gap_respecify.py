@@ -33,7 +33,7 @@ def respecify(
     """Propose, refit and re-test.
 
     On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values
-    come from rows that did not discover them; the formula that is proposed holds the terms of at least half of the folds
+    come from rows that did not discover them; the formula that is proposed holds the terms of half of the folds or more
     whose share is above zero for certain. A regression with shrinkage (the specified one) is re-tested with it.
     """
     start = ladders[0].ready.start
