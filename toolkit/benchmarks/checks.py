@@ -183,14 +183,9 @@ def _design(dataset: Dataset, family: str) -> pd.DataFrame:
 
 
 def _row(case: str, check: str, metric: str, hits: np.ndarray) -> dict[str, Any]:
-    value = float(hits.mean())
-    return {
-        "case": case,
-        "arm": check,
-        "metric": metric,
-        "value": value,
-        "se": float(np.sqrt(value * (1 - value) / len(hits))),
-    }
+    value, n = float(hits.mean()), len(hits)
+    error = float(np.sqrt(value * (1 - value) / n))
+    return {"case": case, "arm": check, "metric": metric, "value": value, "se": error, "note": f"{n} draws"}
 
 
 def _false_alarms(case: str, verdicts: pd.DataFrame, only: list[str] | None) -> list[dict[str, Any]]:
