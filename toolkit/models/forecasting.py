@@ -18,16 +18,14 @@ from toolkit.models.forecasting_candidates import (
     alternatives,
     average_weights,
     first_candidate,
-    losses,
     offers_clock,
 )
 from toolkit.models.forecasting_channels import Channel, channels_of
+from toolkit.models.forecasting_inner import Inner, padded, plain, settings_of
 
 __all__ = ["SeriesRegression"]
 
 SEARCH_SERIES = 120  # series of a panel that decide between candidates, evenly spread
-SEARCH_WINDOWS = 6_000  # of a channel, evenly spread, while candidates are compared
-INNER_ORIGINS = 3_000  # at most, of all channels together
 MEAN_METRICS = ("rmse", "mse", "rmsse")
 TRANSFORMS = {"none": 1.0, "log": 0.0}
 STEPS, MEANS = ("direct", "recursive", "clock"), ("none", "additive", "clock")
@@ -111,7 +109,7 @@ class SeriesRegression(BaseEstimator):
         chosen = [(trial, weight) for trial, weight in zip(trials, weights, strict=True) if weight > 0]
         chosen.sort(key=lambda pair: -pair[1])
         self.models_ = joblib.Parallel(self.n_jobs if len(chosen) > 1 else 1)(
-            joblib.delayed(_fit)(trial["candidate"], data, channels) for trial, _ in chosen
+            joblib.delayed(fit_candidate)(trial["candidate"], data, channels) for trial, _ in chosen
         )
         self.weights_ = np.array([weight for _, weight in chosen])
         self._learn_intervals(chosen)
@@ -155,7 +153,7 @@ class SeriesRegression(BaseEstimator):
 
     def _path(self, channel: Channel, origins: np.ndarray | None = None) -> np.ndarray:
         """The averaged forecast of one channel, [horizon]; fewer future rows than the horizon are made up to it."""
-        channel = _padded(channel, self.horizon) if origins is None else channel
+        channel = padded(channel, self.horizon) if origins is None else channel
         if channel.key in self.floor_ and self.floor_[channel.key] > 0:
             # A later value at or below zero has no logarithm: the smallest one of training stands in for it.
             channel = replace(channel, values=np.maximum(channel.values, self.floor_[channel.key] / 2))
@@ -192,7 +190,7 @@ class SeriesRegression(BaseEstimator):
     def _search(self, data: SeriesData, channels: list[Channel]) -> list[dict[str, Any]]:
         """Candidates with their forecasts at the inner origins, the first one first."""
         day = data.period if offers_clock(data, channels) else 1
-        inner = _Inner.of(channels, self.horizon, data.scale_period, day)
+        inner = Inner.of(channels, self.horizon, data.scale_period, day)
         trials: dict[Candidate, dict[str, Any]] = {}
         start = self._frozen(first_candidate(data, channels))
         best = self._try(data, channels, inner, [start], trials, start)
@@ -207,14 +205,14 @@ class SeriesRegression(BaseEstimator):
         self,
         data: SeriesData,
         channels: list[Channel],
-        inner: _Inner,
+        inner: Inner,
         options: list[Candidate],
         trials: dict[Candidate, dict[str, Any]],
         best: Candidate,
     ) -> Candidate:
         mean = self.metric in MEAN_METRICS
         made = joblib.Parallel(min(self.n_jobs, max(len(options), 1)))(
-            joblib.delayed(_judge)(option, data, channels, inner, mean) for option in options
+            joblib.delayed(judge_candidate)(option, data, channels, inner, mean) for option in options
         )
         for option, forecasts in zip(options, made, strict=True):
             if isinstance(forecasts, str):
@@ -284,97 +282,9 @@ class SeriesRegression(BaseEstimator):
             ],
             "parameters": int(sum(model.parameters for model in self.models_)),
             "family": "gaussian",
-            "candidates": [{**_plain(trial["candidate"]), "inner_loss": trial["loss"]} for trial in table],
-            "frozen": _settings(best),
+            "candidates": [{**plain(trial["candidate"]), "inner_loss": trial["loss"]} for trial in table],
+            "frozen": settings_of(best),
             "series": len({channel.key[0] for channel in channels}),
             "notes": [f"chosen on {trials[0]['inner'].reason}"],
             "failed_series": {},
         }
-
-
-class _Inner:
-    """Inner origins: the last part of every channel, on which candidates are judged."""
-
-    def __init__(self, fit_until: list[int], origins: list[np.ndarray], observed: np.ndarray, scale: np.ndarray,
-                 reason: str):  # fmt: skip
-        self.fit_until, self.origins, self.observed, self.scale, self.reason = (
-            fit_until, origins, observed, scale, reason,
-        )  # fmt: skip
-
-    def loss(self, metric: str, forecasts: np.ndarray) -> float:
-        """Mean loss over the observed values."""
-        return float(np.nanmean(losses(metric, self.observed, forecasts, self.scale)))
-
-    @classmethod
-    def of(cls, channels: list[Channel], horizon: int, lag: int, day: int) -> _Inner:
-        """Judge on up to a fifth of each channel, at least one horizon; channels too short for that are left out."""
-        fit_until, origins, observed, scale = [], [], [], []
-        most = int(np.clip(INNER_ORIGINS // len(channels), 8, 200))  # of one channel
-        for channel in channels:
-            n = len(channel)
-            block = max(horizon, n // 5)
-            if n - block < max(horizon // 2, 3):
-                block = 0
-            step = max(1, (block - horizon) // most + 1)
-            # At one time of day where regressions differ by it, else through all of them.
-            step = -(-step // day) * day if day > 1 else step
-            at = np.sort(np.arange(n - horizon, n - block - 1, -step)) if block else np.array([], dtype=int)
-            fit_until.append(n - block if block else n)
-            origins.append(at)
-            values = np.where(channel.seen, channel.values, np.nan)[at[:, None] + np.arange(horizon)]
-            observed.append(values.ravel())
-            scale.append(np.full(values.size, channel.until(fit_until[-1]).scale(lag)))
-        if sum(len(at) for at in origins) == 0:
-            raise InputError(f"horizon {horizon} is too long for the history: no inner origin can be judged")
-        flat, unit = np.concatenate(observed), np.concatenate(scale)
-        count, judged = sum(len(at) for at in origins), sum(len(at) > 0 for at in origins)
-        return cls(fit_until, origins, flat, unit, f"{count} inner origins of {judged} series, horizon {horizon}")
-
-
-def _fit(candidate: Candidate, data: SeriesData, channels: list[Channel], most: int = 40_000) -> Any:
-    return candidate.build(data, channels, most).fit(channels)
-
-
-def _judge(candidate: Candidate, data: SeriesData, channels: list[Channel], inner: _Inner, mean: bool) -> Any:
-    """Forecasts at the inner origins, flat, or the cause why there are none."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            training = [channel.until(n) for channel, n in zip(channels, inner.fit_until, strict=True)]
-            model = _fit(candidate, data, training, SEARCH_WINDOWS)
-            parts = [
-                model.predict(channel, at, mean=mean).ravel()
-                for channel, at in zip(channels, inner.origins, strict=True)
-                if len(at)
-            ]
-    except (ValueError, np.linalg.LinAlgError) as error:
-        return str(error)
-    flat = np.concatenate(parts)
-    return flat if np.isfinite(flat).all() else "forecasts are not finite numbers"
-
-
-def _padded(channel: Channel, horizon: int) -> Channel:
-    """The channel with `horizon` rows ahead: the last one repeated where the future is shorter."""
-    short = horizon - (len(channel.ordinal) - len(channel))
-    if short <= 0:
-        return channel
-    more = np.arange(1, short + 1) + channel.ordinal[-1]
-    known = pd.concat([channel.known, channel.known.iloc[[-1] * short]], ignore_index=True)
-    return replace(channel, ordinal=np.r_[channel.ordinal, more], known=known)
-
-
-def _plain(candidate: Candidate) -> dict[str, Any]:
-    own = "shared" if np.isinf(candidate.own) else candidate.own
-    return {**candidate.__dict__, "own": own}
-
-
-def _settings(candidate: Candidate) -> dict[str, Any]:
-    """Constructor parameters that make the search unnecessary."""
-    power = candidate.transform
-    return {
-        "transform": {1.0: "none", 0.0: "log"}.get(power, power),
-        "lookback": candidate.lookback,
-        "sharing": "shared" if np.isinf(candidate.own) else candidate.own,
-        "steps": candidate.steps,
-        "mean": candidate.mean,
-        "average": False,
-    }
