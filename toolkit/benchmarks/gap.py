@@ -24,8 +24,10 @@ __all__ = ["run"]
 ROWS, FOLDS, NOISE = 2_000, 5, 0.1  # of a simulated draw; the stand-in for the net errs by NOISE standard deviations
 DRAWS = {"simulated": 100, "linear_truth": 100}
 MOST_ROWS = 6_000  # of a real data set
-BIKE = "np.log1p(cnt) ~ season + yr + mnth + hr + holiday + weekday + workingday + weathersit + temp"
-    " + atemp + hum + windspeed"
+BIKE = (
+    "np.log1p(cnt) ~ season + yr + mnth + hr + holiday + weekday + workingday + weathersit + temp + atemp "
+    "+ hum + windspeed"
+)
 REAL: dict[str, tuple[str, str, str | None]] = {  # case -> data set, metric, formula to start from (None: raw linear)
     "insurance_charges": ("insurance_charges", "rmse", None),
     "bike_sharing": ("bike_sharing_hourly", "rmsle", BIKE),
@@ -75,7 +77,8 @@ def simulated(case: str, draws: int, progress: Callable[[str], None], first: int
     worst = float(100 * np.abs(errors).max())
     return [
         {"metric": "right terms first", "value": right, "bar": 0.95, "holds": right >= 0.95, "note": note},
-        {"metric": "largest mean error of a share, points", "value": worst, "bar": 5.0, "holds": worst <= 5, "note": note},
+        {"metric": "largest mean error of shares, points", "value": worst, "bar": 5.0, "holds": worst <= 5,
+         "note": note},
         {"metric": "coverage of 95 % intervals", "value": float(covered), "bar": 0.9,
          "holds": bool(0.9 <= covered <= 0.98), "note": f"{note}; bar 0.90 to 0.98"},
     ]  # fmt: skip
