@@ -101,7 +101,10 @@ def test_split_inference_finds_only_what_is_there() -> None:
 def test_several_targets() -> None:
     X = rows(300)
     Y = pd.DataFrame({"a": X.x0 + 1, "b": X.x1**2})
-    assert SpecifiedRegression().fit(X, Y).predict(X).shape == (300, 2)
+    model = SpecifiedRegression().fit(X, Y)
+    assert model.predict(X).shape == (300, 2)
+    tests = model.joint_.tests.set_index("term")["p_value"]
+    assert max(tests["x0"], tests["x1"]) < 1e-10 < min(tests["x2"], tests["x3"])
 
 
 # Bad input: a fit with a named finding, or one clear line; never a prediction that is not a number.

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from toolkit.errors import InputError, unknown
+from toolkit.models.multivariate import fit_jointly
 from toolkit.models.regression_inference import coefficient_table, effect_table, robust_covariance, split_table
 from toolkit.models.regression_input import (
     as_target,
@@ -34,6 +35,7 @@ __all__ = ["SpecifiedRegression"]
 
 FUNCTIONALS = {"mae": "median", "rmsle": "log_mean"}  # every other metric rewards the mean
 ROWS_FOR_THREADS = 50_000  # below, the matrices are too small for several threads to help
+JOINT_COLUMNS = 4  # of each variable in the joint fit of several targets: a line and three bends, or the first levels
 MOST_KNOTS = 12  # of a bend; restricted maximum likelihood takes what it needs of them
 
 
@@ -104,7 +106,8 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         ----------
         X : DataFrame or array, [n, p]
         y : Series, array or DataFrame, [n] or [n, targets]
-            Several targets are specified one by one; see `toolkit.models.multivariate` for what they share.
+            Several targets are specified one by one; `joint_` has their residual correlation and a test of each column
+            for all of them, on a line and a few bends per column.
         sample_weight : array, [n], optional
         groups : array, [n], optional
             Rows of one group share inner folds and are one cluster of the covariance.
@@ -158,7 +161,19 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         self.models_ = [
             clone(self).fit(frame, pd.Series(y[name].to_numpy(), name=str(name)), weight, groups) for name in y.columns
         ]
+        first = self.models_[0]
+        data = first.columns_.encode(frame)
+        blocks = {
+            name: marginal.columns(data[name], min(marginal.width, JOINT_COLUMNS))
+            for name, marginal in first.marginals_.items()
+        }
+        self.joint_ = fit_jointly(blocks, y) if len(y) > 2 * sum(b.shape[1] for b in blocks.values()) else None
+        joint = {} if self.joint_ is None else {
+            "residual_correlation": self.joint_.residual_correlation.to_dict(),
+            "joint_tests": self.joint_.tests.to_dict("records"),
+        }  # fmt: skip
         self.fit_info_ = {
+            **joint,
             "formula": "\n".join(model.fit_info_["formula"] for model in self.models_),
             "terms": [
                 {"target": name, **row}

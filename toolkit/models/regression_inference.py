@@ -83,16 +83,21 @@ def coefficient_table(columns: Columns, part: Part, covariance: np.ndarray, conf
         variable, column = columns[term.variables[0]], int(np.flatnonzero(part.design.owner == position)[0])
         at = place[column]
         shift[at] = -variable.center / variable.scale
-        estimate, se = fit.beta[column] / variable.scale, np.sqrt(covariance[at, at]) / variable.scale
+        estimate, se = fit.beta[column] / variable.scale, root(covariance[at, at]) / variable.scale
         rows.append((variable.expression, estimate, se))
     beta = fit.beta[fit.active]
-    rows.insert(0, ("Intercept", float(shift @ beta), float(np.sqrt(shift @ covariance @ shift))))
+    rows.insert(0, ("Intercept", float(shift @ beta), root(shift @ covariance @ shift)))
     table = pd.DataFrame(rows, columns=["term", "estimate", "se"])
     table["statistic"] = table["estimate"] / table["se"]
     table["p_value"] = 2 * stats.norm.sf(table["statistic"].abs())
     table["lower"] = table["estimate"] - quantile * table["se"]
     table["upper"] = table["estimate"] + quantile * table["se"]
     return table
+
+
+def root(variance: float) -> float:
+    """Standard error; NaN where collinear columns leave no variance that can be computed."""
+    return float(np.sqrt(variance)) if variance > 0 else float("nan")
 
 
 def effect_table(

@@ -14,7 +14,7 @@ __all__ = ["FamilyScore", "choose_family", "hurdle_log_probability"]
 
 ROWS = 4_000  # evenly spread rows that the families are compared on
 LOG_SCORE_FLOOR = -1e3  # of one row: an impossible value must not decide by its exact distance from possible
-SURE = 2.0  # standard errors by which another family must win on the metric to be preferred for predictions
+SURE = 2.0  # standard errors by which a less simple family must win on the log score, or another one on the metric
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def choose_family(
 
 
 def simplest_within_noise(names: list[str], scores: dict[str, np.ndarray]) -> str:
-    """The first family (they stand in the order of simplicity) within a standard error of the best log score."""
+    """The first family (they stand in the order of simplicity) within two standard errors of the best log score."""
     best = max(names, key=lambda name: scores[name].mean())
     for name in names:
         behind = scores[best] - scores[name]
-        if behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)):
+        if behind.mean() <= SURE * behind.std(ddof=1) / np.sqrt(len(behind)):
             return name
     return best
 
