@@ -367,6 +367,7 @@ def test_fitted_arm_faces(models):
         arm.predict(DATASET.X, params={"coverage": 90})
 
 
+@pytest.mark.slow
 def test_a_model_loads_without_lightning(tmp_path, comparison):
     """A server for predictions need not carry the training library."""
     from toolkit.models.neural.regression import NeuralRegression

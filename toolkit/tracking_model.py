@@ -31,7 +31,6 @@ from mlflow.types.schema import AnyType
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
-from toolkit.tracking_server import is_server
 
 __all__ = [
     "COVERAGE",
@@ -204,7 +203,7 @@ def register(client: MlflowClient, comparison: Comparison, logged: Mapping[str, 
     for arm in pair:
         run_id, model, place = logged[arm]
         # A server resolves the id itself; without one the client would look for it at the global tracking address.
-        source = f"models:/{model}" if is_server(client.tracking_uri) else place
+        source = f"models:/{model}" if client.tracking_uri.startswith("http") else place
         version = client.create_model_version(
             name,
             source,

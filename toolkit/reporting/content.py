@@ -240,11 +240,9 @@ def command(comparison: Comparison) -> str:
 
 def margin_text(comparison: Comparison) -> str:
     value = comparison.margin.get("value")
-    if value is None:
-        return "none"
-    if comparison.margin.get("unit") == "percent":
-        return f"{value:g} % of the regression's score"
-    return f"{value:g} {metric_label(comparison.metric)}"
+    percent = comparison.margin.get("unit") == "percent"
+    unit = "% of the regression's score" if percent else metric_label(comparison.metric)
+    return "none" if value is None else f"{value:g} {unit}"
 
 
 def gain_scale(comparison: Comparison) -> dict[str, Any] | None:
