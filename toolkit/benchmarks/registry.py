@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from toolkit.assembly import versions
 from toolkit.errors import InputError, unknown
 from toolkit.evaluation.engine import available_cores
-from toolkit.assembly import versions
 
 __all__ = ["describe", "names", "run_benchmark", "to_markdown", "write_tables"]
 

@@ -107,7 +107,7 @@ class Comparison:
     tests: tuple[Test, ...] = field(repr=False)
     verdict: Verdict = field(repr=False)
     gap_ledger: Gap | None = field(repr=False, default=None)
-    findings: tuple[dict[str, Any], ...] = ()  # what was noticed about the data: {"finding", "column", "message", "advice"}
+    findings: tuple[dict[str, Any], ...] = ()  # finding, column, message, advice
     quick: bool = False
     settings: dict[str, Any] = field(default_factory=dict, repr=False)  # the pipeline that would do it again
     mlflow: dict[str, Any] = field(default_factory=dict)

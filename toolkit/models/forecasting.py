@@ -21,7 +21,7 @@ from toolkit.models.forecasting_candidates import (
     offers_clock,
 )
 from toolkit.models.forecasting_channels import Channel, channels_of
-from toolkit.models.forecasting_inner import Inner, padded, plain, settings_of
+from toolkit.models.forecasting_inner import Inner, fit_candidate, judge_candidate, padded, plain, settings_of
 
 __all__ = ["SeriesRegression"]
 

@@ -15,8 +15,8 @@ class Naive(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     metric : str
-        Decides which constant: the mean, for `mae` the median, for `rmsle` exp(mean(log(1 + y))) - 1. For a binary target
-        the mean is the share of ones.
+        Decides which constant: the mean, for `mae` the median, for `rmsle` exp(mean(log(1 + y))) - 1. For a binary
+        target the mean is the share of ones.
 
     Attributes
     ----------

@@ -152,7 +152,7 @@ class Wrapped(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : estimator
-        A regressor, or for a binary target a classifier. A `Pipeline` gets the raw frame: it prepares its columns itself.
+        A regressor, or for a binary target a classifier. A `Pipeline` gets the raw frame: it prepares its columns.
     kinds : dict, optional
     """
 
