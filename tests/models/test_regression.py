@@ -71,7 +71,7 @@ def test_formula_runs_in_statsmodels() -> None:
 @pytest.mark.parametrize(
     ("draw", "kind", "expected"),
     [
-        (lambda mu, rng: rng.poisson(mu), "count", {"poisson"}),
+        (lambda mu, rng: rng.poisson(mu), "count", {"poisson", "negative_binomial"}),
         (lambda mu, rng: rng.negative_binomial(1.0, 1 / (1 + mu)), "count", {"negative_binomial", "hurdle"}),
         (lambda mu, rng: mu * rng.gamma(2.0, 0.5, len(mu)), "positive", {"gamma"}),
         (lambda mu, rng: mu * np.exp(rng.normal(size=len(mu))), "positive", {"lognormal"}),
@@ -85,6 +85,8 @@ def test_family_by_evidence(draw, kind: str, expected: set[str]) -> None:
     metric = {"count": "poisson_deviance", "positive": "gamma_deviance", "binary": "log_loss"}[kind]
     model = SpecifiedRegression(target_kind=kind, metric=metric).fit(X, y)
     assert model.family_ in expected
+    if "poisson" in expected and model.family_ == "negative_binomial":
+        assert model.parts_[0].shape < 0.1  # a negative binomial without overdispersion is a Poisson
     lower, upper = model.predict_cdf(X, y)
     assert ((lower >= 0) & (lower <= upper) & (upper <= 1)).all()
     assert abs(np.mean((lower + upper) / 2) - 0.5) < 0.03
