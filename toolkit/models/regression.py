@@ -13,7 +13,14 @@ from threadpoolctl import threadpool_limits
 from toolkit.errors import InputError, unknown
 from toolkit.models.multivariate import fit_jointly
 from toolkit.models.regression_inference import coefficient_table, effect_table, robust_covariance, split_table
-from toolkit.models.regression_input import as_target, check_target, checked_rows, infer_target_kind, numeric_frame, subset
+from toolkit.models.regression_input import (
+    as_target,
+    check_target,
+    checked_rows,
+    infer_target_kind,
+    numeric_frame,
+    subset,
+)
 from toolkit.specification.basis import learn_marginal
 from toolkit.specification.columns import learn_columns
 from toolkit.specification.evidence import choose_family
