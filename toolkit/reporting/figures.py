@@ -7,6 +7,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_fit import calibration_figures, coverage_figure, effect_figures
 from toolkit.reporting.figures_residuals import residual_figures
 from toolkit.reporting.figures_scores import curve_figures, fold_figure, gap_figure, score_figure
+from toolkit.reporting.residual_data import get_sides
 from toolkit.reporting.style import Figure
 
 __all__ = ["build_figures"]
@@ -26,14 +27,15 @@ def build_figures(comparison: Comparison, dataset: Dataset | None = None) -> dic
     dict of str to Figure
         Inline SVG with alternative text and caption; a picture that has nothing to show is left out.
     """
+    sides = get_sides(comparison)
     found = [
         score_figure(comparison),
         fold_figure(comparison),
         gap_figure(comparison),
-        *effect_figures(comparison, dataset),
-        *residual_figures(comparison, dataset),
-        *calibration_figures(comparison),
-        coverage_figure(comparison),
+        *effect_figures(sides, dataset),
+        *residual_figures(sides, dataset),
+        *calibration_figures(sides),
+        coverage_figure(sides),
         *curve_figures(comparison),
     ]
     return {figure.name: figure for figure in found if figure is not None}

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_scores import short
-from toolkit.reporting.residual_data import Side, as_axis, feature_values, features_shown, get_sides
+from toolkit.reporting.residual_data import Side, as_axis, feature_values, features_shown
 from toolkit.reporting.smooth import limits
 from toolkit.reporting.style import Figure, Palette, draw_svg
 from toolkit.reporting.words import number
@@ -34,9 +33,8 @@ def _means(group: np.ndarray, *columns: np.ndarray) -> list[np.ndarray]:
     return [np.bincount(group, column)[kept] / count[kept] for column in columns]
 
 
-def calibration_figures(comparison: Comparison) -> list[Figure]:
+def calibration_figures(found: list[Side]) -> list[Figure]:
     """Mean observed against mean predicted in twenty groups of equal size, one panel per side."""
-    found = get_sides(comparison)
     points = []
     for side in found:
         group = _groups(side.predicted)
@@ -86,9 +84,9 @@ def _draw_calibration(side: Side, predicted: np.ndarray, observed: np.ndarray, s
     return draw
 
 
-def coverage_figure(comparison: Comparison) -> Figure | None:
+def coverage_figure(sides: list[Side]) -> Figure | None:
     """Share of observations inside the prediction intervals, by size of the prediction."""
-    found = [side for side in get_sides(comparison) if _inside(side) is not None]
+    found = [side for side in sides if _inside(side) is not None]
     if not found:
         return None
     lines = []
@@ -125,9 +123,8 @@ def _inside(side: Side) -> tuple[np.ndarray, np.ndarray] | None:
     return usable, ((observed >= lower[usable]) & (observed <= upper[usable])).astype(float)
 
 
-def effect_figures(comparison: Comparison, dataset: Dataset | None = None) -> list[Figure]:
+def effect_figures(found: list[Side], dataset: Dataset | None = None) -> list[Figure]:
     """Average observation and prediction of both sides along the features that tell most about the residuals."""
-    found = get_sides(comparison)
     return [_effect(found, dataset, feature) for feature in features_shown(found, dataset, FEATURES)]
 
 

@@ -22,9 +22,8 @@ __all__ = ["residual_figures", "residual_png"]
 FEATURES = 3
 
 
-def residual_figures(comparison: Comparison, dataset: Dataset | None = None) -> list[Figure]:
+def residual_figures(found: list[Side], dataset: Dataset | None = None) -> list[Figure]:
     """All residual panels of both sides, in pairs, and what the two sides have in common."""
-    found = get_sides(comparison)
     figures = [panel for make in _panels(found, dataset) for panel in make]
     together = _together(found)
     return figures + ([together] if together else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ __all__ = ["Side", "features_shown", "get_sides"]
 
 RANKING_ROWS = 20_000
 MOST_FEATURES_RANKED = 200
+NEEDED = ["repeat", "fold", "row", "observed", "predicted"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ class Side:
     table: pd.DataFrame  # predictions of this arm and target, finite rows only, in the order row, repeat, fold
     dropped: int  # rows with a missing or infinite value
 
-    @property
+    @cached_property
     def observed(self) -> np.ndarray:
         return self.table["observed"].to_numpy(float)
 
-    @property
+    @cached_property
     def predicted(self) -> np.ndarray:
         return self.table["predicted"].to_numpy(float)
 
-    @property
+    @cached_property
     def residual(self) -> np.ndarray:
         """Observed minus predicted, [n]."""
         return self.observed - self.predicted
@@ -49,8 +51,10 @@ def get_sides(comparison: Comparison, target: str | None = None) -> list[Side]:
         return []
     target = str(table["target"].iloc[0]) if target is None else target
     found = []
+    columns = [*NEEDED, *(name for name in ("lower", "upper") if name in table)]
+    of_target = (table["target"] == target).to_numpy()
     for arm in sides(comparison):
-        part = table[(table["arm"] == arm) & (table["target"] == target)]
+        part = table.loc[of_target & (table["arm"] == arm).to_numpy(), columns]
         values = part[["observed", "predicted"]].to_numpy(float)
         usable = np.isfinite(values).all(axis=1)
         if usable.sum() >= 2:
