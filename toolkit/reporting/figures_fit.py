@@ -11,7 +11,7 @@ import pandas as pd
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_scores import short
 from toolkit.reporting.residual_data import Side, as_axis, feature_values, features_shown
-from toolkit.reporting.smooth import limits
+from toolkit.reporting.smooth import level_codes, limits
 from toolkit.reporting.style import Figure, Palette, draw_svg
 from toolkit.reporting.words import number
 
@@ -134,11 +134,10 @@ def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:
         values = feature_values(side, dataset, feature)
         axis = as_axis(values)
         if axis is None or pd.api.types.is_datetime64_any_dtype(values) or values.nunique() <= 24:
-            codes, levels = pd.factorize(
-                values.astype("string").fillna("(missing)") if axis is None else values, sort=True
-            )
+            codes, levels = level_codes(values) if axis is None else pd.factorize(values, sort=True)
             usable = codes >= 0
-            common = np.argsort(-np.bincount(codes[usable]), kind="stable")[:24]
+            count = np.bincount(codes[usable])
+            common = np.argsort(-count, kind="stable")[: min(24, int((count > 0).sum()))]
             usable &= np.isin(codes, common)
             levels = [str(levels[code]) for code in sorted(common)]
             group = np.searchsorted(np.sort(common), codes[usable])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["by_level", "feature_telling", "limits", "smooth", "thin"]
+__all__ = ["by_level", "feature_telling", "level_codes", "limits", "smooth", "thin"]
 
 BINS = 200  # the smooth works on quantile bins, so a million rows cost one sort
 GRID = 80
@@ -64,13 +64,24 @@ def smooth(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def by_level(labels: pd.Series, y: np.ndarray, most: int = 12) -> pd.DataFrame:
     """Mean and standard error of y for each level, the `most` most frequent ones; [levels: level, n, mean, se]."""
-    table = pd.DataFrame({"level": labels.astype("string").fillna("(missing)").to_numpy(), "y": y}).groupby("level")[
-        "y"
-    ]
-    found = table.agg(["size", "mean", "std"]).reset_index().set_axis(["level", "n", "mean", "sd"], axis=1)
+    codes, names = level_codes(labels)
+    table = pd.DataFrame({"code": codes, "y": y}).groupby("code")["y"].agg(["size", "mean", "std"])
+    found = table.set_axis(["n", "mean", "sd"], axis=1).reset_index()
+    found.insert(0, "level", [names[code] for code in found.pop("code")])
     found["se"] = found["sd"].fillna(0) / np.sqrt(found["n"])
     kept = found.nlargest(most, "n", keep="first").index
     return found.loc[sorted(kept)].drop(columns="sd").reset_index(drop=True)
+
+
+def level_codes(labels: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """Code of every row, [n], and the text of each level in sorted order; missing values are a level of their own."""
+    codes, levels = pd.factorize(labels)
+    names = [str(level) for level in levels] + ["(missing)"]
+    codes = np.where(codes < 0, len(levels), codes)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(names), dtype=int)
+    place[order] = np.arange(len(names))
+    return place[codes], [names[i] for i in order]
 
 
 def limits(*parts: np.ndarray, cut: float = 0.002) -> tuple[float, float]:
