@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t
@@ -36,7 +38,9 @@ def shares(
     -----
     A share is the step's part of the difference in mean row loss, times the total gain in units of the metric: parts of
     a mean loss add up and do not depend on the bend of a square root. The variance is that of the row contributions
-    around the share, by the units of the verdict; the luck of the net's seeds enters the last step and the total.
+    around the share, by the units of the verdict, without the factor for other training rows: a share speaks of the
+    rungs as fitted (with it the intervals held the truth in all of ten simulated draws). The total keeps the factor, as
+    the verdict does. The luck of the net's seeds enters the last step and the total.
     """
     predicted = np.column_stack([paired.predicted[:, 0], rungs, paired.predicted[:, 1]])
     metric, cells = paired.metric, len(paired.cell_scores)
@@ -51,7 +55,7 @@ def shares(
     slope = paired.estimate / closed.sum() if closed.sum() != 0 else 1.0
     design = make_design(paired, scheme)
     contributions = paired.weight[:, None] * (steps - closed) * slope
-    covariance, df, _ = sum_covariance(contributions, design)
+    covariance, df, _ = sum_covariance(contributions, replace(design, inflation=1.0))
     seeds, _, _ = seed_variance(paired, members)
     variance = np.maximum(np.diagonal(covariance), 0.0)
     variance[-1] += seeds
@@ -59,7 +63,7 @@ def shares(
     share = closed * slope
     with np.errstate(divide="ignore", invalid="ignore"):
         p_value = np.where(variance > 0, t.sf(share / np.sqrt(variance), df), np.where(share > 0, 0.0, 1.0))
-    whole = float(t.ppf(0.5 + confidence / 2, df) * np.sqrt(max(covariance.sum() + seeds, 0.0)))
+    whole = float(t.ppf(0.5 + confidence / 2, df) * np.sqrt(max(design.inflation * covariance.sum() + seeds, 0.0)))
     table = pd.DataFrame(
         {
             "share": share,
