@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,9 +150,11 @@ def evaluate_arms(todo: Plan, cache: Cache, engine: str, reporter: Reporter) -> 
     common = {"refit": todo.pair, "cache": cache, "progress": reporter.fitted, "backend": engine}
     if todo.series is not None:
         every = todo.settings.splits.refit or 1
-        done = evaluate_forecasts(todo.series, todo.splits, todo.arms, every=every, **common)
+        with without_autolog():
+            done = evaluate_forecasts(todo.series, todo.splits, todo.arms, every=every, **common)
     else:
-        done = evaluate(todo.dataset, todo.splits, todo.arms, todo.metric, **common)
+        with without_autolog():
+            done = evaluate(todo.dataset, todo.splits, todo.arms, todo.metric, **common)
     failed = [arm for arm in todo.pair if not (done.predictions["arm"] == arm).any()]
     if failed:
         causes = "; ".join(f"{arm}: {done.failures[arm][0]}" for arm in failed)
@@ -159,6 +163,15 @@ def evaluate_arms(todo: Plan, cache: Cache, engine: str, reporter: Reporter) -> 
         with_limits = add_intervals(done.predictions, todo.settings.coverage, todo.metric == "rmsle")
         done = replace(done, predictions=with_limits)
     return done
+
+
+def without_autolog() -> AbstractContextManager[None]:
+    """MLflow's automatic logging off during fits, where somebody has loaded MLflow."""
+    if "mlflow" not in sys.modules:
+        return nullcontext()
+    from toolkit.tracking import autolog_off
+
+    return autolog_off()
 
 
 def usable_models(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
