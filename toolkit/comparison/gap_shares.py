@@ -39,7 +39,7 @@ def shares(
     A share is the step's part of the difference in mean row loss, times the total gain in units of the metric: parts of
     a mean loss add up and do not depend on the bend of a square root. The variance is that of the row contributions
     around the share, by the units of the verdict, without the factor for other training rows: a share speaks of the
-    rungs as fitted (with it the intervals held the truth in all of ten simulated draws). The total keeps the factor, as
+    rungs as fitted. The total keeps the factor, as
     the verdict does. The luck of the net's seeds enters the last step and the total.
     """
     predicted = np.column_stack([paired.predicted[:, 0], rungs, paired.predicted[:, 1]])
