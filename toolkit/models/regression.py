@@ -34,8 +34,8 @@ from toolkit.specification.terms import Design
 __all__ = ["SpecifiedRegression"]
 
 FUNCTIONALS = {"mae": "median", "rmsle": "log_mean"}  # every other metric rewards the mean
-ROWS_FOR_THREADS = 50_000  # below, the matrices are too small for several threads to help
-JOINT_COLUMNS = 4  # of each variable in the joint fit of several targets: a line and three bends, or the first levels
+ROWS_FOR_THREADS = 50_000  # below, the matrices are too small for threads to help
+JOINT_COLUMNS = 4  # of each variable in the joint fit of several targets: a line, three bends; first levels
 MOST_KNOTS = 12  # of a bend; restricted maximum likelihood takes what it needs of them
 
 
@@ -287,18 +287,14 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         return {
             "formula": "\n".join(spec.formula for spec in self.specifications_),
             "terms": [row for spec in self.specifications_ for row in spec.terms.to_dict("records")],
-            "family": self.family_,
-            "family_scores": [vars(score) for score in self.family_scores_],
-            "findings": [*self.columns_.findings, *self.findings_],
+            **{"family": self.family_, "family_scores": [vars(score) for score in self.family_scores_]},
+            **{"findings": [*self.columns_.findings, *self.findings_]},
             "ladder": [vars(rung) for part in self.parts_ for rung in part.rungs],
-            "parameters": int(sum(part.design.width for part in self.parts_)),
-            "notes": [self.family_reason_, "p-values are exploratory: the terms were chosen on the same rows"],
+            "parameters": int(sum(part.design.width for part in self.parts_)), "notes": [self.family_reason_, "p-values are exploratory: the terms were chosen on the same rows"],
         }
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        tags = super().__sklearn_tags__()  # missing values, text and several targets are fine
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         tags.target_tags.multi_output = True
         return tags
