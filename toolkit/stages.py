@@ -31,6 +31,8 @@ from toolkit.models.arms import ArmContext, arm_kind, build_arms
 from toolkit.reporter import Reporter
 from toolkit.settings import DEFAULT_ARMS, Pipeline
 
+DESIGN_CELLS = 5e7  # numbers of a design matrix that the checks look at: 400 MB
+
 if TYPE_CHECKING:
     from toolkit.analysis import Analysis
     from toolkit.pipeline import Plan
@@ -259,7 +261,7 @@ def check_inputs(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
     design = {
         arm: model.design_matrix(todo.dataset.X)
         for arm, model in evaluation.models.items()
-        if todo.series is None and hasattr(model, "design_matrix")
+        if todo.series is None and hasattr(model, "design_matrix") and small_design(model, len(todo.dataset.frame))
     }
     return {
         "predictions": evaluation.predictions,
@@ -273,6 +275,11 @@ def check_inputs(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
         "splits": todo.splits,
         "seed": todo.splits.seed,
     }
+
+
+def small_design(model: Any, n: int) -> bool:
+    """Whether the design matrix of all rows fits into memory beside everything else."""
+    return n * int(getattr(model, "fit_info_", {}).get("parameters") or 0) <= DESIGN_CELLS
 
 
 def log(analysis: Analysis, tracking: Mapping[str, str], folder: Path | None, reporter: Reporter) -> dict[str, Any]:

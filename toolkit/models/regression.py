@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.multivariate import fit_jointly
+from toolkit.models.regression_facts import design_frame, facts_of_fit, facts_of_targets, summary_text
 from toolkit.models.regression_inference import coefficient_table, effect_table, robust_covariance, split_table
 from toolkit.models.regression_input import (
     as_target,
@@ -145,7 +146,14 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         self.coefficients_ = self.specification_.coefficients
         if self.inference == "split":
             self.split_terms_ = self._split(frame, y, weight, groups)
-        self.fit_info_ = self._facts()
+        self.fit_info_ = facts_of_fit(
+            self.family_,
+            self.family_scores_,
+            self.family_reason_,
+            self.specifications_,
+            self.parts_,
+            [*self.columns_.findings, *self.findings_],
+        )
 
     def _check_settings(self) -> None:
         for name, value, known in (
@@ -168,23 +176,7 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
             for name, marginal in first.marginals_.items()
         }
         self.joint_ = fit_jointly(blocks, y) if len(y) > 2 * sum(b.shape[1] for b in blocks.values()) else None
-        joint = {} if self.joint_ is None else {
-            "residual_correlation": self.joint_.residual_correlation.to_dict(),
-            "joint_tests": self.joint_.tests.to_dict("records"),
-        }  # fmt: skip
-        self.fit_info_ = {
-            **joint,
-            "formula": "\n".join(model.fit_info_["formula"] for model in self.models_),
-            "terms": [
-                {"target": name, **row}
-                for name, model in zip(self.targets_, self.models_, strict=True)
-                for row in model.fit_info_["terms"]
-            ],
-            "family": ", ".join(model.family_ for model in self.models_),
-            "findings": self.models_[0].fit_info_["findings"],
-            "parameters": sum(model.fit_info_["parameters"] for model in self.models_),
-            "notes": ["every target has its own terms"],
-        }
+        self.fit_info_ = facts_of_targets(dict(zip(self.targets_, self.models_, strict=True)), self.joint_)
         return self
 
     def _choose_family(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> None:
@@ -272,26 +264,28 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if hasattr(self, "models_"):
             return "\n\n".join(f"{n}\n{m.summary()}" for n, m in zip(self.targets_, self.models_, strict=True))
-        families = [f"  {s.family}: log score {s.log_score:.4f} per row" for s in self.family_scores_]
-        parts = [repr(spec) for spec in self.specifications_]
-        lines = self.coefficients_.to_string(index=False, float_format=lambda v: f"{v:.4g}")
-        said = [f"  {f['message']}" for f in self.fit_info_["findings"]]
-        return "\n".join([*parts, "", self.family_reason_, *families, "", lines, *said])
+        return summary_text(
+            self.specifications_,
+            self.family_scores_,
+            self.family_reason_,
+            self.coefficients_,
+            self.fit_info_["findings"],
+        )
+
+    def design_matrix(self, X: Any) -> pd.DataFrame:
+        """The columns behind the coefficients, [n, coefficients], with what diagnostics need in `attrs`.
+
+        Of a hurdle model the columns of its second part (how many), of several targets those of the first one.
+        """
+        check_is_fitted(self)
+        if hasattr(self, "models_"):
+            return self.models_[0].design_matrix(X)
+        return design_frame(self.parts_[-1], self.columns_.encode(numeric_frame(self, X, reset=False)))
 
     def _etas(self, X: Any) -> list[np.ndarray]:
         frame = numeric_frame(self, X, reset=False)
         data = self.columns_.encode(frame)
         return [part.eta(data, len(frame)) for part in self.parts_]
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "formula": "\n".join(spec.formula for spec in self.specifications_),
-            "terms": [row for spec in self.specifications_ for row in spec.terms.to_dict("records")],
-            **{"family": self.family_, "family_scores": [vars(score) for score in self.family_scores_]},
-            **{"findings": [*self.columns_.findings, *self.findings_]},
-            "ladder": [vars(rung) for part in self.parts_ for rung in part.rungs],
-            "parameters": int(sum(part.design.width for part in self.parts_)), "notes": [self.family_reason_, "p-values are exploratory: the terms were chosen on the same rows"],
-        }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()  # missing values, text and several targets are fine
