@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+
+AXE = "axe-core@4.11.1"  # fetched when a test needs it, never installed or shipped
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,21 @@ def open_page(url: str, *, dark: bool = False, width: int = 1280, wait: int = 10
         )
     errors = [line for line in ran.stderr.splitlines() if "CONSOLE" in line and "deprecated" not in line]
     return Page(ran.stdout, errors)
+
+
+def find_axe(cache: Path) -> str:
+    """The accessibility checker axe-core as one script, from the npm registry or from an earlier run's `cache`."""
+    kept = cache / f"{AXE}.js"
+    if not kept.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("needs npm to fetch axe-core: apt-get install npm")
+        with tempfile.TemporaryDirectory() as folder:
+            command = [npm, "pack", AXE, "--silent", "--fetch-retries=0", "--pack-destination", folder]
+            try:
+                subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=True)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"needs {AXE} from the npm registry, which could not be had: {error}")
+            with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+                kept.write_bytes(archive.extractfile("package/axe.min.js").read())  # type: ignore[union-attr]
+    return kept.read_text(encoding="utf-8")

@@ -7,13 +7,12 @@ import re
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from reporting.browser import open_page
+from reporting.browser import find_axe, find_chromium, open_page
 from reporting.example import make_comparison, make_dataset, make_predictions
 
 from toolkit.comparison.record import ArmResult, Comparison
@@ -260,11 +259,9 @@ def test_no_sideways_scrolling_on_a_phone(report, tmp_path):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_no_serious_fault(report, tmp_path, dark):
-    spec = find_spec("axe_core_python")
-    if spec is None or spec.origin is None:
-        pytest.skip("needs axe-core: pip install axe-core-python")
-    axe = (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+def test_axe_finds_no_serious_fault(report, tmp_path, dark, pytestconfig):
+    find_chromium()
+    axe = find_axe(pytestconfig.cache.mkdir("axe"))
     run = """<pre id="faults"></pre><script>document.querySelectorAll('details').forEach(d => d.open = true);
         axe.run(document).then(r => document.getElementById('faults').textContent = JSON.stringify(
         r.violations.map(v => [v.id, v.impact, v.nodes.slice(0, 3).map(n => n.html.slice(0, 200))]))

@@ -11,17 +11,12 @@ import yaml
 from scipy.stats import t
 
 from toolkit.comparison.record import ArmResult, Comparison, Test
-from toolkit.diagnostics.check import Check
 from toolkit.reporting.contract import plain
 from toolkit.reporting.words import cell_text, fact_text, greater_is_better, metric_label, number, p_text
 
 __all__ = [
     "QUICK_NOTE",
-    "CheckRow",
     "ScoreRow",
-    "check_arms",
-    "check_counts",
-    "check_rows",
     "command",
     "fact",
     "facts_line",
@@ -46,7 +41,6 @@ VERDICT_WORDS = {
     "equivalent": "Equivalent",
     "undecided": "Undecided",
 }
-SEVERITY = {"poor": 0, "notice": 1, "good": 2, "not applicable": 3}
 
 
 @dataclass(frozen=True)
@@ -65,21 +59,6 @@ class ScoreRow:
     fit_seconds: float
     predict_seconds: float
     failures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """One check and its answer for each arm."""
-
-    name: str
-    group: str
-    null: str
-    reference: str
-    answers: dict[str, Check]
-
-    @property
-    def worst(self) -> int:
-        return min(SEVERITY.get(answer.verdict, 3) for answer in self.answers.values())
 
 
 def verdict_word(comparison: Comparison) -> str:
@@ -142,33 +121,6 @@ def _score_row(comparison: Comparison, arm: ArmResult) -> ScoreRow:
 
 def _float(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def check_rows(comparison: Comparison) -> dict[str, list[CheckRow]]:
-    """Checks by group (assumptions, residuals, generalization, then others); the most serious first."""
-    table: dict[tuple[str, str], dict[str, Check]] = {}
-    for check in comparison.checks_found:
-        table.setdefault((check.group or "checks", check.check), {})[check.arm] = check
-    groups: dict[str, list[CheckRow]] = {"assumptions": [], "residuals": [], "generalization": []}
-    for (group, name), answers in table.items():
-        first = next(iter(answers.values()))
-        groups.setdefault(group, []).append(CheckRow(name, group, first.null, first.reference, answers))
-    return {group: sorted(rows, key=lambda row: row.worst) for group, rows in groups.items() if rows}
-
-
-def check_arms(comparison: Comparison) -> tuple[str, ...]:
-    """Arms that were asked at least one check: the compared pair first."""
-    asked = dict.fromkeys(check.arm for check in comparison.checks_found)
-    pair = [arm for arm in comparison.verdict.arms if arm in asked]
-    return tuple(dict.fromkeys([*pair, *asked]))
-
-
-def check_counts(comparison: Comparison) -> dict[str, dict[str, int]]:
-    """Arm -> verdict -> number of checks."""
-    counts: dict[str, dict[str, int]] = {arm: dict.fromkeys(SEVERITY, 0) for arm in check_arms(comparison)}
-    for check in comparison.checks_found:
-        counts[check.arm][check.verdict] = counts[check.arm].get(check.verdict, 0) + 1
-    return counts
 
 
 def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ import math
 from textwrap import wrap
 
 from toolkit.comparison.record import Comparison
-from toolkit.reporting.content import QUICK_NOTE, ScoreRow, check_arms, check_rows, facts_line, score_rows, verdict_word
+from toolkit.reporting.content import QUICK_NOTE, ScoreRow, facts_line, score_rows, verdict_word
+from toolkit.reporting.content_checks import check_arms, check_rows
 from toolkit.reporting.words import duration, metric_label, number
 
 __all__ = ["first_screen"]

@@ -7,6 +7,7 @@ import re
 
 from toolkit.comparison.record import Comparison
 from toolkit.reporting import content, words
+from toolkit.reporting.content_checks import CheckRow, check_arms, check_rows
 from toolkit.reporting.style import Figure
 
 __all__ = ["render_markdown"]
@@ -24,7 +25,7 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
     ]
     parts.append("\n".join(f"- {_plain(reason)}" for reason in verdict.reasons))
     parts += ["## Scores", _scores(comparison), _tests(comparison)]
-    for group, rows in content.check_rows(comparison).items():
+    for group, rows in check_rows(comparison).items():
         parts += [f"## {group.capitalize()}", _checks(comparison, rows)]
     parts += ["## Specification", *_specifications(comparison)]
     if comparison.findings:
@@ -100,8 +101,8 @@ def _tests(comparison: Comparison) -> str:
     )
 
 
-def _checks(comparison: Comparison, rows: list[content.CheckRow]) -> str:
-    arms = content.check_arms(comparison)
+def _checks(comparison: Comparison, rows: list[CheckRow]) -> str:
+    arms = check_arms(comparison)
     body = []
     for row in rows:
         answers = [row.answers.get(arm) for arm in arms]

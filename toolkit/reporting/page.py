@@ -15,6 +15,7 @@ from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.reporting import content, words
+from toolkit.reporting.content_checks import check_arms, check_counts, check_rows
 from toolkit.reporting.figures import build_figures
 from toolkit.reporting.style import DARK, LIGHT, ROLES, Figure
 
@@ -85,9 +86,9 @@ def _context(comparison: Comparison, figures: dict[str, Figure]) -> dict[str, An
         "scale": content.gain_scale(comparison),
         "margin": content.margin_text(comparison),
         "tests": [content.test_row(test) for test in comparison.tests],
-        "checks": content.check_rows(comparison),
-        "check_arms": content.check_arms(comparison),
-        "counts": content.check_counts(comparison),
+        "checks": check_rows(comparison),
+        "check_arms": check_arms(comparison),
+        "counts": check_counts(comparison),
         "specifications": content.specifications(comparison, MOST_TERMS),
         "yaml": content.pipeline_yaml(comparison),
         "command": content.command(comparison),
