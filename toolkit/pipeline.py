@@ -82,7 +82,7 @@ def run(
     settings = read_pipeline(find_pipeline(pipeline), changes)
     if tracking_uri is not None:
         settings = settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"uri": tracking_uri})})
-    todo = plan(settings, quick=quick, base=Path(pipeline).parent, reporter=reporter)
+    todo = plan(settings, quick=quick, base=Path(pipeline).parent)
     return carry_out(todo, out=out, engine=engine, reporter=reporter)
 
 
@@ -141,7 +141,7 @@ def compare(
     }
     if named := {name: value for name, value in requested.items() if isinstance(value, dict)}:
         content["arms"] = named  # estimators of the user's own cannot stand in a file
-    todo = plan(validate(content, "compare"), quick=quick, dataset=data, own=requested, reporter=reporter or Silent())
+    todo = plan(validate(content, "compare"), quick=quick, dataset=data, own=requested)
     return carry_out(todo, out=out, write=out is not None, reporter=reporter or Silent())
 
 
@@ -152,22 +152,20 @@ def plan(
     base: Path | None = None,
     dataset: Dataset | None = None,
     own: Mapping[str, Any] | None = None,
-    reporter: Reporter | None = None,
 ) -> Plan:
     """Data, folds, metric and arms, checked and ready; nothing is fitted."""
-    reporter = reporter or Silent()
     if dataset is None:
         dataset = load(settings, base)
+    whole = dataset
     if quick:
         dataset, settings = shrink(dataset, settings)
     series = stages.as_series(settings, dataset)
-    findings = tuple(find(dataset)) if series is None else (*dataset.notes, *series.findings)
+    findings = tuple(find(whole)) if series is None else (*dataset.notes, *series.findings)
     dataset = dataset if series is None else series.as_dataset()
     splits = stages.who_judges(settings, dataset, series, base)
     metric = stages.primary_metric(settings, dataset)
     arms = stages.make_arms(settings, own, dataset, metric, quick, series.horizon if series else 0)
     pair = stages.who_is_compared(settings, list(arms))
-    reporter.planned(dataset, findings, splits, metric, list(arms), pair, quick)
     return Plan(settings, dataset, findings, series, splits, metric, arms, pair, quick)
 
 
@@ -185,6 +183,7 @@ def carry_out(
     if write:
         stages.make_sure_writable(folder)
     tracking = stages.open_tracking(todo.settings)
+    reporter.planned(todo)  # only now: a mistake is one line and nothing else
 
     cache = Cache(folder / ".unfinished" if write else None)
     evaluation = stages.evaluate_arms(todo, cache, engine, reporter)

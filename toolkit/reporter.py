@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from toolkit.data.dataset import Dataset
-from toolkit.data.splits import Splits
-
 if TYPE_CHECKING:
     from toolkit.analysis import Analysis
+    from toolkit.pipeline import Plan
 
 __all__ = ["Reporter", "Silent"]
 
@@ -18,16 +15,7 @@ __all__ = ["Reporter", "Silent"]
 class Reporter(Protocol):
     """Who is told how far the work has come."""
 
-    def planned(
-        self,
-        dataset: Dataset,
-        findings: Sequence[dict[str, Any]],
-        splits: Splits,
-        metric: str,
-        arms: Sequence[str],
-        pair: tuple[str, str],
-        quick: bool,
-    ) -> None: ...
+    def planned(self, todo: Plan) -> None: ...
     def stage(self, name: str) -> None: ...
     def fitted(self, label: str, done: int, total: int, seconds_left: float | None) -> None: ...
     def warn(self, message: str) -> None: ...

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from toolkit.assembly import costs
 from toolkit.data.dataset import Dataset
 from toolkit.data.origins import official, rolling_origin
+from toolkit.data.roles import as_names
 from toolkit.data.series import SeriesData
 from toolkit.data.splits import Splits, choose_splits
 from toolkit.errors import InputError, unknown
@@ -99,6 +100,9 @@ def name_arms(arms: Sequence[str] | Mapping[str, Any] | None) -> dict[str, Any]:
         arms = DEFAULT_ARMS
     if isinstance(arms, Mapping):
         return {name: {} if settings is None else settings for name, settings in arms.items()}
+    for name in (arms := as_names(arms)):
+        if not isinstance(name, str):
+            raise InputError(f"arms: give {name!r} a name, as in arms={{'linear': {{}}, 'mine': {name!r}}}")
     return {name: {} for name in arms}
 
 

@@ -202,7 +202,7 @@ def read_run(run_id: str, uri: str | None = None) -> Comparison:
         No such run, or one that holds no comparison.
     """
     with tracking_server.quiet(), tempfile.TemporaryDirectory() as folder:
-        client = _client(_uri(uri))
+        client = _client(tracking_server.existing(_uri(uri)))
         try:
             run = client.get_run(run_id)
             parent = run.data.tags.get("mlflow.parentRunId", run_id)
@@ -221,7 +221,7 @@ def list_runs(uri: str | None = None, most: int = 1000) -> pd.DataFrame:
         run_id, name, experiment, dataset, verdict, metric, gain, lower, upper, started, status.
     """
     with tracking_server.quiet():
-        client = _client(_uri(uri))
+        client = _client(tracking_server.existing(_uri(uri)))
         names = {one.experiment_id: one.name for one in client.search_experiments()}
         kind, newest = "tags.`run.kind` = 'comparison'", ["attributes.start_time DESC"]
         runs = client.search_runs(list(names), kind, max_results=most, order_by=newest) if names else []
@@ -243,7 +243,7 @@ def load_logged_model(ref: str, uri: str | None = None) -> Any:
         try:
             if Path(ref).is_dir():
                 return mlflow.pyfunc.load_model(ref)
-            place = model_place(_client(_uri(uri)), ref.removeprefix("models:/"))
+            place = model_place(_client(tracking_server.existing(_uri(uri))), ref.removeprefix("models:/"))
             return mlflow.pyfunc.load_model(
                 mlflow.artifacts.download_artifacts(artifact_uri=place, tracking_uri=_uri(uri))
             )
@@ -259,7 +259,7 @@ def serve_ui(uri: str | None = None, port: int = 5000, open_browser: bool = True
     InputError
         The store cannot be reached, the port is taken, or the server does not come up.
     """
-    uri = _uri(uri)
+    uri = tracking_server.existing(_uri(uri))
     check_server(uri)
     newest = list_runs(uri, most=1)
     with tracking_server.quiet():

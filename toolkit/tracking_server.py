@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from toolkit.errors import InputError
 from toolkit.tracking_views import view_link
 
-__all__ = ["ending", "is_server", "link", "quiet", "serve", "server", "unreachable"]
+__all__ = ["ending", "existing", "is_server", "link", "quiet", "serve", "server", "unreachable"]
 
 WAIT = 120  # seconds that a server may take to answer on a busy machine
 # A server that went away is noticed in seconds; no progress bar is drawn over ours, nothing is printed on standard
@@ -57,6 +57,21 @@ def unreachable(uri: str) -> str | None:
     if urlsplit(uri).hostname and "://" in uri and not uri.startswith("file:"):
         return _no_port(uri)
     return None
+
+
+def existing(uri: str) -> str:
+    """`uri` itself, for commands that only read: a SQLite store that is not there is not made.
+
+    Raises
+    ------
+    InputError
+    """
+    file = Path(uri.removeprefix("sqlite:///").split("?")[0])
+    if uri.startswith("sqlite:///") and not file.exists():
+        raise InputError(
+            f"no comparison is logged at {uri}: the file {file} is not there; name another store with --tracking-uri"
+        )
+    return uri
 
 
 def _no_answer(uri: str) -> str | None:

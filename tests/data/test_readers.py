@@ -46,6 +46,42 @@ def test_options_go_to_the_reader(tmp_path):
     assert frame["a"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("sep", [";", "\t"])
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        (["-0,5", "12,25", "3"], [-0.5, 12.25, 3.0]),
+        (["1.234,5", "-1.234.567,25", "0,5"], [1234.5, -1234567.25, 0.5]),
+        (["1,5", "", "2,5"], [1.5, None, 2.5]),
+    ],
+)
+def test_decimal_commas(tmp_path, sep, numbers, expected):
+    lines = "".join(f"{number}{sep}{name}\n" for number, name in zip(numbers, "xyz", strict=True))
+    (tmp_path / "t.csv").write_text(f"a{sep}c\n{lines}")
+    frame = read_table(tmp_path / "t.csv")
+    assert frame["a"].tolist() == pytest.approx(pd.Series(expected, dtype=float).tolist(), nan_ok=True)
+    assert frame["c"].tolist() == ["x", "y", "z"]
+
+
+def test_commas_that_are_no_decimals_stay(tmp_path):
+    (tmp_path / "t.csv").write_text("a;b\n1,2,3;0.5\n4,5;1.5\n")
+    frame = read_table(tmp_path / "t.csv")
+    assert frame["a"].tolist() == ["1,2,3", "4,5"]
+    assert frame["b"].tolist() == [0.5, 1.5]
+
+
+def test_utf_16_and_byte_order_marks(tmp_path):
+    for encoding in ("utf-16", "utf-8-sig"):
+        FRAME.assign(c=["ä", "ö", "ü"]).to_csv(tmp_path / "t.csv", index=False, encoding=encoding)
+        pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), FRAME.assign(c=["ä", "ö", "ü"]))
+
+
+def test_a_name_that_stands_twice_in_a_workbook(tmp_path):
+    pytest.importorskip("openpyxl")
+    pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]).to_excel(tmp_path / "t.xlsx", index=False)
+    one_line(lambda: read_table(tmp_path / "t.xlsx"), "t.xlsx", "two columns are called 'a'")
+
+
 def test_database(tmp_path):
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         FRAME.to_sql("sales", connection, index=False)
@@ -78,7 +114,9 @@ def test_missing_file_names_the_nearest(tmp_path):
         ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "not a readable table (Error tokenizing data"),
         ("t.csv", b"<!DOCTYPE html><html></html>", "not a table but a web page"),
         ("t.csv", b"PK\x03\x04\x00\x00", "not a text table"),
-        ("t.csv", b"caf\xe9,b\n1,2\n", "not a readable table"),
+        ("t.csv", b"caf\xe9,b\n1,2\n", "the text is not UTF-8"),
+        ("t.csv", b"a;b;a\n1;2;3\n", "two columns are called 'a'"),
+        ("t.csv", b'"a\nb","a\nb"\n1,2\n', "two columns are called"),
         ("t.csv.gz", b"a,b\n1,2\n", "not a readable table"),
         ("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:20], "not a readable table"),
         ("t.parquet", b"a,b\n1,2\n", "not a readable table"),

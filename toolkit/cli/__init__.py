@@ -19,7 +19,7 @@ def main() -> None:
 
         app(prog_name="toolkit")
     except InputError as error:
-        print(f"toolkit: {error}", file=sys.stderr)
+        print("toolkit: " + str(error).replace("\n", " "), file=sys.stderr)  # one line, whatever a name holds
         sys.exit(1)
     except KeyboardInterrupt:
         print("\ntoolkit: interrupted. Finished fits are kept; the same command goes on from there.", file=sys.stderr)

@@ -107,7 +107,7 @@ def compare(
         content["tracking"] = {"uri": tracking_uri}
     settings = validate(with_changes(content, changes), "compare")
     reporter = Terminal()
-    todo = plan(settings, quick=quick, base=Path.cwd(), reporter=reporter)
+    todo = plan(settings, quick=quick, base=Path.cwd())
     if save is not None:
         _save(todo, save, reporter)
     folder = out or Path("reports") / settings.name
@@ -124,7 +124,8 @@ def check(pipeline: PipelineFile, changes: Set = []) -> None:  # noqa: B006
 
     path = find_pipeline(pipeline)
     reporter = Terminal()
-    todo = plan(read_pipeline(path, changes), base=path.parent, reporter=reporter)
+    todo = plan(read_pipeline(path, changes), base=path.parent)
+    reporter.planned(todo)
     fits = len(todo.splits.folds) * len(todo.arms)
     kinds: dict[str, list[str]] = {}
     for column, kind in todo.dataset.kinds.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,28 +44,21 @@ class Terminal:
         self.last_line = 0.0
         self.failed = False
 
-    def planned(
-        self,
-        dataset: Any,
-        findings: Sequence[dict[str, Any]],
-        splits: Any,
-        metric: str,
-        arms: Sequence[str],
-        pair: tuple[str, str],
-        quick: bool,
-    ) -> None:
-        if quick:
+    def planned(self, todo: Any) -> None:
+        """The `Plan`: rows, folds, arms and what looks wrong, before the first fit."""
+        dataset, pair = todo.dataset, todo.pair
+        if todo.quick:
             self.say("[bold yellow]Quick run: fewer rows, folds and epochs. This is not the full answer.[/]")
-        targets = ", ".join(dataset.targets)
+        targets, features = ", ".join(dataset.targets), len(dataset.features)
         self.say(
-            f"[bold]{escape(dataset.name)}[/]: {len(dataset.frame):,} rows, {len(dataset.features)} features, "
-            f"target {escape(targets)} ({dataset.target_kind}), metric {metric}"
+            f"[bold]{escape(dataset.name)}[/]: {len(dataset.frame):,} rows, {features} feature{'s' * (features != 1)}, "
+            f"target {escape(targets)} ({dataset.target_kind}), metric {todo.metric}"
         )
         for reason, count in dataset.dropped.items():
             self.say(f"  left out: {count:,} rows, {escape(str(reason))}")
-        self.say(f"  splits: {escape(splits.reason)}")
-        self.say(f"  arms: {', '.join(arms)}; compared: {pair[0]} against {pair[1]}")
-        for finding in findings:
+        self.say(f"  splits: {escape(todo.splits.reason)}")
+        self.say(f"  arms: {escape(', '.join(todo.arms))}; compared: {escape(pair[0])} against {escape(pair[1])}")
+        for finding in todo.findings:
             advice = f"; {finding['advice']}" if finding.get("advice") else ""
             self.say(f"  [yellow]noticed[/] {escape(finding['message'])}[dim]{escape(advice)}[/]")
 
@@ -114,7 +106,7 @@ class Terminal:
         self.failed = any(arm.failures for arm in analysis.arms.values())
         for arm in analysis.arms.values():
             for failure in arm.failures:
-                self.console.print(f"[bold red]{arm.name} failed[/] in {escape(failure)}")
+                self.console.print(f"[bold red]{escape(arm.name)} failed[/] in {escape(failure)}")
 
     def links(self, analysis: Any, folder: Path | None) -> None:
         """The last lines: where the report is, and how to open the dashboard."""

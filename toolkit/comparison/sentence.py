@@ -40,9 +40,11 @@ def percent(value: float) -> str:
     """
     Examples
     --------
-    >>> percent(12.345), percent(0.04), percent(-3.0)
-    ('12.3 %', '0.04 %', '-3 %')
+    >>> percent(12.345), percent(0.04), percent(-3.0), percent(8.8e9)
+    ('12.3 %', '0.04 %', '-3 %', 'over 10,000 %')
     """
+    if abs(value) > 10_000:  # of a score that is next to nothing
+        return "over 10,000 %" if value > 0 else "under -10,000 %"
     text = f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
     return f"{float(text):,g} %"
 

@@ -74,7 +74,7 @@ def _constant(dataset: Dataset) -> Iterator[Finding]:
         if values.isna().all():
             yield _finding("constant_column", column, f"'{column}' is missing in every row", "drop it")
         elif values.notna().all() and (values == values.iloc[0]).all():
-            message = f"'{column}' holds {values.iloc[0]!r} in every row"
+            message = f"'{column}' holds {values.iloc[0]} in every row"
             yield _finding("constant_column", column, message, "drop it: it cannot explain anything")
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from toolkit.data.kinds import is_text
 from toolkit.errors import InputError, nearest
 
 __all__ = ["read_sql", "read_table"]
 
 SEPARATORS = (",", ";", "\t", "|")
+HEAD = 1_000_000  # bytes looked at before a text file is read
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what a text of this encoding begins with
+COMMA_NUMBER = r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"
 
 
 def read_table(source: pd.DataFrame | str | Path, options: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -49,9 +56,11 @@ def read_table(source: pd.DataFrame | str | Path, options: Mapping[str, Any] | N
         raise
     except ImportError as error:
         raise InputError(f"{path}: reading '{suffix}' needs another package ({_line(error)})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: the text is not UTF-8 ({_line(error)}); save it as UTF-8") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the file holds no columns") from None
-    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, csv.Error, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable table ({_line(error)})") from None
     if frame.empty:
         raise InputError(f"{path}: the table is empty ({len(frame)} rows, {frame.shape[1]} columns)")
@@ -120,14 +129,45 @@ def _line(error: BaseException) -> str:
 
 def _csv(path: Path, options: dict[str, Any]) -> pd.DataFrame:
     with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        head = file.readline(1_000_000)
-    if b"\0" in head:
+        head = file.read(HEAD)
+    encoding = options.setdefault("encoding", "utf-16" if head.startswith(UTF_16) else "utf-8")
+    if b"\0" in head and encoding != "utf-16":
         raise InputError(f"{path}: not a text table (it holds zero bytes)")
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError(f"{path}: not a table but a web page or XML")
-    header = head.decode("utf-8", errors="replace")
-    options.setdefault("sep", max(SEPARATORS, key=header.count))
-    return pd.read_csv(path, low_memory=False, **options)
+    text = head.decode(encoding, errors="replace").lstrip("\ufeff\r\n")
+    header = text.partition("\n")[0]
+    sep = options.setdefault("sep", max(SEPARATORS, key=header.count))
+    if not {"header", "names", "skiprows", "comment"} & set(options):
+        _check_header(path, next(csv.reader(io.StringIO(text), delimiter=sep), []))
+    frame = pd.read_csv(path, low_memory=False, **options)
+    if sep != "," and "decimal" not in options and (commas := _decimal_commas(frame)):
+        frame = pd.read_csv(path, low_memory=False, **options, **commas)
+    return frame
+
+
+def _check_header(path: Path, names: list[str]) -> None:
+    """pandas would rename a second `x` to `x.1` and say nothing."""
+    twice = [name for name in names if name.strip() and names.count(name) > 1] if len(set(names)) < len(names) else []
+    if twice:
+        raise InputError(f"{path}: two columns are called '{twice[0]}'; every column needs a name of its own")
+
+
+def _decimal_commas(frame: pd.DataFrame) -> dict[str, str]:
+    """Options for numbers such as 1.234,5, where a column holds nothing else."""
+    for column in [name for name in frame.columns if is_text(frame[name])]:
+        values = frame[column].dropna().head(1_000).astype(str)
+        if len(values) and values.str.fullmatch(COMMA_NUMBER).all() and values.str.contains(",").any():
+            dots = values.str.contains(".", regex=False).any()
+            return {"decimal": ",", "thousands": "."} if dots else {"decimal": ","}
+    return {}
+
+
+def _excel(path: Path, options: dict[str, Any]) -> pd.DataFrame:
+    if not options:
+        first = pd.read_excel(path, header=None, nrows=1)
+        _check_header(path, [str(name) for name in first.to_numpy().ravel() if not pd.isna(name)])
+    return pd.read_excel(path, **options)
 
 
 READERS: dict[str, Callable[[Path, dict[str, Any]], pd.DataFrame]] = {
@@ -136,6 +176,6 @@ READERS: dict[str, Callable[[Path, dict[str, Any]], pd.DataFrame]] = {
     ".txt": _csv,
     ".parquet": lambda path, options: pd.read_parquet(path, **options),
     ".feather": lambda path, options: pd.read_feather(path, **options),
-    ".xlsx": lambda path, options: pd.read_excel(path, **options),
-    ".xls": lambda path, options: pd.read_excel(path, **options),
+    ".xlsx": _excel,
+    ".xls": _excel,
 }

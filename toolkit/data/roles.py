@@ -83,10 +83,14 @@ def parse_time(column: pd.Series) -> pd.Series:
     if not (is_text(column) or pd.api.types.is_datetime64_any_dtype(column.dtype)):
         raise InputError(f"time column '{column.name}' holds {column.dtype} values; {expected}")
     parsed = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
-    if parsed.isna().sum() > column.isna().sum():  # not ISO: one other format, read off the first value
-        with warnings.catch_warnings():
+    dots = column.astype(str).str.match(r"\d{1,2}\.").any()  # 31.01.2024 names the day first, 01/31/2024 the month
+    for day_first in (dots, not dots):
+        if parsed.isna().sum() == column.isna().sum():
+            break
+        with warnings.catch_warnings():  # not ISO: one other format, read off the first value
             warnings.simplefilter("ignore", UserWarning)
-            parsed = pd.to_datetime(column.astype(str).where(column.notna()), errors="coerce", utc=True)
+            texts = column.astype(str).where(column.notna())
+            parsed = pd.to_datetime(texts, errors="coerce", utc=True, dayfirst=bool(day_first))
     wrong = column[parsed.isna() & column.notna()]
     if len(wrong):
         raise InputError(

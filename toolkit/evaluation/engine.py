@@ -48,8 +48,8 @@ class Cache:
             return None
         try:
             return pickle.loads(path.read_bytes())
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):
-            path.unlink()  # written by another version, or cut off: fitted again
+        except Exception:  # cut off, or of another version: a pickle can fail in any way; the cell is fitted again
+            path.unlink()
             return None
 
     def put(self, key: str, value: Any) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
-from toolkit._version import __version__
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import Splits
 from toolkit.evaluation.engine import Cache, Plan, Progress, content_hash, plan_workers, run_cells
+from toolkit.evaluation.provenance import code_of, toolkit_code
 from toolkit.evaluation.scores import METRICS, metrics_for, score
 
 __all__ = ["Cell", "CellResult", "Evaluation", "evaluate", "predict_with"]
@@ -116,15 +116,16 @@ def make_cells(
     dataset: Dataset, splits: Splits, arms: Mapping[str, BaseEstimator], metric: str, refit: tuple[str, ...] = ()
 ) -> list[Cell]:
     """Arm x fold; fold by fold, so that every arm has finished a fold before the next one begins."""
-    common = (__version__, dataset.sha256, dataset.features, dataset.targets, metric)
+    common = (toolkit_code(), dataset.sha256, dataset.features, dataset.targets, metric)
+    code = {name: code_of(estimator) for name, estimator in arms.items()}
     cells = []
     for one in splits.folds:
         for name, estimator in arms.items():
-            key = content_hash(common, name, estimator, one.train, one.judge)
+            key = content_hash(common, name, estimator, code[name], one.train, one.judge)
             cells.append(Cell(name, estimator, one.repeat, one.fold, one.train, one.judge, key))
     rows = np.arange(len(dataset.frame))
     for name in refit:
-        key = content_hash(common, name, arms[name], "all rows")
+        key = content_hash(common, name, arms[name], code[name], "all rows")
         cells.append(Cell(name, arms[name], 0, -1, rows, rows[:0], key, keep_model=True))
     return cells
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
-from toolkit._version import __version__
 from toolkit.data.origins import past_rows
 from toolkit.data.series import SeriesData
 from toolkit.data.splits import Fold, Splits
 from toolkit.evaluation.engine import Cache, Progress, content_hash, plan_workers, run_cells
 from toolkit.evaluation.evaluate import COLUMNS, Evaluation
+from toolkit.evaluation.provenance import code_of, toolkit_code
 
 __all__ = ["ForecastCell", "ForecastResult", "evaluate_forecasts", "fit_forecast_cell", "forecast_cells"]
 
@@ -103,15 +103,16 @@ def forecast_cells(
     data: SeriesData, splits: Splits, arms: Mapping[str, BaseEstimator], every: int = 1, refit: tuple[str, ...] = ()
 ) -> list[ForecastCell]:
     """Arm x block of origins; block by block, so that every arm has finished a block before the next one begins."""
-    common = (__version__, data.sha256, data.freq, data.periods, data.horizon, data.scale_period)
+    common = (toolkit_code(), data.sha256, data.freq, data.periods, data.horizon, data.scale_period)
     cells = []
     for start in range(0, len(splits.folds), every):
         block = splits.folds[start : start + every]
         rows = [(fold.train, fold.judge) for fold in block]
         for name, estimator in arms.items():
-            cells.append(ForecastCell(name, estimator, block, content_hash(common, name, estimator, rows)))
+            key = content_hash(common, name, estimator, code_of(estimator), rows)
+            cells.append(ForecastCell(name, estimator, block, key))
     for name in refit:
-        key = content_hash(common, name, arms[name], "all rows")
+        key = content_hash(common, name, arms[name], code_of(arms[name]), "all rows")
         cells.append(ForecastCell(name, arms[name], (), key, keep_model=True))
     return cells
 

@@ -214,8 +214,14 @@ def score_table(predictions: pd.DataFrame, metrics: tuple[str, ...], confidence:
             mean = float(np.mean(per_fold))
             se = float(np.std(per_fold, ddof=1) * np.sqrt(1 / count + ratio)) if count > 1 else float("nan")
             half = float(t.ppf(0.5 + confidence / 2, count - 1)) * se if count > 1 else float("nan")
-            rows.append((arm, name, mean, se, mean - half, mean + half, per_fold))
+            lower, upper = within_range(METRICS[name].greater_is_better, mean - half, mean + half)
+            rows.append((arm, name, mean, se, lower, upper, per_fold))
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "se", "lower", "upper", "per_fold"])
+
+
+def within_range(greater_is_better: bool, lower: float, upper: float) -> tuple[float, float]:
+    """Limits that the score can take: no loss lies below 0, no R² or AUC above 1."""
+    return (lower, min(upper, 1.0)) if greater_is_better else (max(lower, 0.0), upper)
 
 
 def _judge_to_train(part: pd.DataFrame, sizes: np.ndarray) -> float:

@@ -14,19 +14,12 @@ import pandas as pd
 from scipy.stats import t
 
 from toolkit.errors import InputError, unknown
+from toolkit.evaluation.scores import within_range
 
 __all__ = [
     *("OFFICIAL_NAIVE2", "SERIES_METRICS", "SeriesMetric", "conformal_over_origins", "crps_from_quantiles"),
-    *(
-        "interval_table",
-        "owa",
-        "pinball",
-        "relative",
-        "score_by_horizon",
-        "series_score",
-        "series_score_table",
-        "winkler",
-    ),
+    *("interval_table", "owa", "pinball", "relative", "score_by_horizon", "series_score", "series_score_table"),
+    "winkler",
 ]
 
 # Naive2 in the official evaluation sheet of the M4 competition (Mcompetitions/M4-methods): (sMAPE in %, MASE).
@@ -148,7 +141,7 @@ def series_score_table(predictions: pd.DataFrame, metrics: tuple[str, ...], conf
             n, mean = len(units), float(np.mean(per_fold))
             se = float(np.std(units, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
             half = float(t.ppf(0.5 + confidence / 2, n - 1)) * se if n > 1 else float("nan")
-            rows.append((arm, name, mean, se, mean - half, mean + half, per_fold))
+            rows.append((arm, name, mean, se, *within_range(False, mean - half, mean + half), per_fold))
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "se", "lower", "upper", "per_fold"])
 
 

@@ -102,13 +102,18 @@ def build_arms(
     ----------
     face : {"table", "series"}
     requested : mapping
-        Arm name -> settings, or -> a scikit-learn estimator of the user's own under a name of her choice.
+        Arm name -> settings, or -> an estimator of the user's own (`fit` and `predict`) under a name of her choice.
     context : ArmContext
+
+    Raises
+    ------
+    InputError
+        Something that is neither.
     """
     arms: dict[str, BaseEstimator] = {}
     for name, settings in requested.items():
-        if isinstance(settings, BaseEstimator):
-            arms[name] = Wrapped(with_seed(settings, context.random_state), kinds=context.kinds)
+        if not isinstance(settings, Mapping):
+            arms[name] = Wrapped(with_seed(_own(name, settings), context.random_state), kinds=context.kinds)
             continue
         check_arm(face, name, settings)
         made_of = _load(face, name, context.target_kind)
@@ -124,6 +129,17 @@ def build_arms(
 def arm_kind(face: str, name: str) -> str:
     """baseline, reference, regression or neural; an estimator of the user's own is a reference."""
     return ARMS[face][name].kind if name in ARMS[face] else "reference"
+
+
+def _own(name: str, estimator: Any) -> Any:
+    """The user's own estimator, if it is one."""
+    if isinstance(estimator, type):
+        raise InputError(
+            f"arms.{name}: {estimator.__name__} is a class; an estimator such as {estimator.__name__}() was expected"
+        )
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        raise InputError(f"arms.{name}: expected settings or an estimator with fit and predict, got {estimator!r}")
+    return estimator
 
 
 def _load(face: str, name: str, target_kind: str = "real") -> type[BaseEstimator]:

@@ -70,6 +70,8 @@ class Encoder(TransformerMixin, BaseEstimator):
         X = as_frame(X)
         numbers, categories, dates = split_kinds(X, self.kinds)
         self.columns_ = list(X.columns)
+        # A column without a single value in these rows says nothing, and the bins of a tree cannot hold it.
+        numbers, dates = ([name for name in names if X[name].notna().any()] for names in (numbers, dates))
         self.categorical_ = list(range(len(numbers) + len(dates), len(numbers) + len(dates) + len(categories)))
         number_steps = [FunctionTransformer(_finite, feature_names_out="one-to-one")]
         if self.impute:

@@ -10,6 +10,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from toolkit.models.encoding import Encoder
@@ -152,7 +153,8 @@ class Wrapped(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : estimator
-        A regressor, or for a binary target a classifier. A `Pipeline` gets the raw frame: it prepares its columns.
+        A regressor, or for a binary target a classifier; one that knows a single target is fitted to each of several.
+        A `Pipeline` gets the raw frame: it prepares its columns.
     kinds : dict, optional
     """
 
@@ -162,7 +164,10 @@ class Wrapped(RegressorMixin, BaseEstimator):
 
     def fit(self, X: object, y: object) -> Wrapped:
         self.encoder_ = None if hasattr(self.estimator, "steps") else Encoder(kinds=self.kinds).fit(X)
-        self.model_ = clone(self.estimator).fit(self._matrix(X), np.asarray(y))
+        y = np.asarray(y)
+        model = clone(self.estimator, safe=False)
+        several = y.ndim > 1 and not _takes_several(model)
+        self.model_ = (MultiOutputRegressor(model) if several else model).fit(self._matrix(X), y)
         self.fit_info_: dict[str, Any] = {}
         return self
 
@@ -177,9 +182,15 @@ class Wrapped(RegressorMixin, BaseEstimator):
         return self.model_.predict(self._matrix(X))
 
 
+def _takes_several(estimator: Any) -> bool:
+    """Whether an estimator says that it predicts several targets at once; one that says nothing is believed."""
+    return not isinstance(estimator, BaseEstimator) or get_tags(estimator).target_tags.multi_output
+
+
 def with_seed(estimator: Any, seed: int) -> Any:
     """A clone whose `random_state`, where it has one that is not set, is `seed`."""
-    estimator = clone(estimator)
-    if "random_state" in estimator.get_params(deep=False) and estimator.random_state is None:
+    estimator = clone(estimator, safe=False)
+    settings = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    if settings.get("random_state", seed) is None:
         estimator.set_params(random_state=seed)
     return estimator

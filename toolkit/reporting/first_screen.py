@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from textwrap import wrap
+from textwrap import wrap as wrapped
 
 from toolkit.comparison.record import Comparison
 from toolkit.reporting.content import QUICK_NOTE, ScoreRow, facts_line, score_rows, verdict_word
@@ -23,15 +23,21 @@ def first_screen(comparison: Comparison) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of a paragraph; a number stays with its per cent sign."""
+    return [line.replace("\u00a0", " ") for line in wrapped(text.replace(" %", "\u00a0%"), width)]
+
+
 def _head(comparison: Comparison) -> str:
     verdict = comparison.verdict
     lines = [QUICK_NOTE, ""] if comparison.quick else []
     lines += wrap(comparison.question, WIDTH) if comparison.question else []
     lines += wrap(facts_line(comparison), WIDTH)
     lines += ["", *(f"  {line}" for line in wrap(f"{verdict_word(comparison)}: {verdict.sentence}", WIDTH - 2))]
-    chances = verdict.probabilities
+    called = dict(zip(("regression", "neural"), verdict.arms, strict=True))  # the parts they play -> their names
+    chances = {called.get(name, name): value for name, value in verdict.probabilities.items()}
     if chances:
-        lines.append("  Probabilities: " + ", ".join(f"{name} {value:.0%}" for name, value in chances.items()))
+        lines.append("  Probabilities: " + ", ".join(f"{name} {100 * value:.0f} %" for name, value in chances.items()))
     for reason in verdict.reasons:
         first, *rest = wrap(reason, WIDTH - 4)
         lines += [f"  - {first}", *(f"    {line}" for line in rest)]
