@@ -15,6 +15,9 @@ class InputError(ValueError):
     leaves with exit status 1.
     """
 
+    def __init__(self, message: str):
+        super().__init__(" ".join(str(message).splitlines()))  # one line, whatever a name holds
+
 
 def nearest(name: object, options: Iterable[object]) -> str | None:
     """The option that `name` most likely meant, or None when nothing is close."""

@@ -82,12 +82,12 @@ def judge(
     if out is not None:
         stages.make_sure_writable(Path(out))
     tracking = stages.open_tracking_at(tracking_uri, label)
-    reporter.stage("tests")
     found = judged.judge(forecasts, target, list(models), metric=metric, margin=width, name=label, **roles)
     for finding in found.findings:
         reporter.warn(finding["message"])
     analysis = _assemble(found, target, label, get_metric(metric).name, width, clock.perf_counter() - begin)
     if out is not None:
+        reporter.stage("report")
         write_outputs(analysis, Path(out))
     if tracking is not None:
         logged = stages.log(analysis, tracking, None if out is None else Path(out), reporter)

@@ -43,22 +43,7 @@ def find_pipeline(named: str | Path) -> Path:
 def load(settings: Pipeline, base: Path | None) -> Dataset:
     """The dataset that the pipeline names, with the roles that it gives."""
     data = settings.data
-    roles = {
-        key: getattr(data, key)
-        for key in (
-            "features",
-            "drop",
-            "kinds",
-            "time",
-            "series",
-            "groups",
-            "weights",
-            "known_ahead",
-            "past_only",
-            "static",
-        )
-        if getattr(data, key)
-    }
+    roles = {key: getattr(data, key) for key in ROLES if getattr(data, key)}
     if data.target_kind != "auto":
         roles["target_kind"] = data.target_kind
     if data.dataset is not None:

@@ -21,7 +21,7 @@ from toolkit.data.series import SeriesData
 from toolkit.data.splits import Splits
 from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
-from toolkit.evaluation.engine import Cache
+from toolkit.evaluation.engine import Cache, check_engine
 from toolkit.further import look_further
 from toolkit.loading import find_pipeline, load, shrink
 from toolkit.reporter import Reporter, Silent
@@ -180,6 +180,7 @@ def carry_out(
     """Fit, judge, check, test, write and log."""
     reporter, begin = reporter or Silent(), time.perf_counter()
     folder = Path(out) if out is not None else Path("reports") / todo.settings.name
+    check_engine(engine)
     if write:
         stages.make_sure_writable(folder)
     tracking = stages.open_tracking(todo.settings)
@@ -207,7 +208,8 @@ def carry_out(
         write_outputs(analysis, folder, todo.dataset)
     if tracking is not None:
         reporter.stage("MLflow")
-        analysis = replace(analysis, mlflow=stages.log(analysis, tracking, folder if write else None, reporter))
+        logged = stages.log(analysis, tracking, folder if write else None, reporter)
+        analysis = replace(analysis, mlflow=logged, seconds=time.perf_counter() - begin)
         if write:
             write_outputs(analysis, folder, todo.dataset, only_contract=True)
     cache.clear()

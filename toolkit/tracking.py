@@ -57,7 +57,7 @@ def check_server(uri: str) -> None:
         With the way to run without tracking.
     """
     cause = tracking_server.unreachable(uri)
-    if cause is None:
+    if cause is None and not tracking_server.is_new(uri):
         try:
             with tracking_server.quiet():
                 _client(uri).search_experiments(max_results=1)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from toolkit.errors import InputError
 from toolkit.tracking_views import view_link
 
-__all__ = ["ending", "existing", "is_server", "link", "quiet", "serve", "server", "unreachable"]
+__all__ = ["ending", "existing", "is_new", "is_server", "link", "quiet", "serve", "server", "unreachable"]
 
 WAIT = 120  # seconds that a server may take to answer on a busy machine
 # A server that went away is noticed in seconds; no progress bar is drawn over ours, nothing is printed on standard
@@ -59,6 +59,11 @@ def unreachable(uri: str) -> str | None:
     return None
 
 
+def is_new(uri: str) -> bool:
+    """A SQLite store that the first comparison will make."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").split("?")[0]).exists()
+
+
 def existing(uri: str) -> str:
     """`uri` itself, for commands that only read: a SQLite store that is not there is not made.
 
@@ -66,10 +71,10 @@ def existing(uri: str) -> str:
     ------
     InputError
     """
-    file = Path(uri.removeprefix("sqlite:///").split("?")[0])
-    if uri.startswith("sqlite:///") and not file.exists():
+    if is_new(uri):
+        file = uri.removeprefix("sqlite:///")
         raise InputError(
-            f"no comparison is logged at {uri}: the file {file} is not there; name another store with --tracking-uri"
+            f"no comparison is logged at {uri}: there is no file {file}; name another store with --tracking-uri"
         )
     return uri
 

@@ -94,3 +94,15 @@ def test_the_users_own_estimator_gets_the_seed_and_keeps_its_own() -> None:
     assert built["open"].estimator.random_state == 5
     assert built["set"].estimator.random_state == 1
     assert given["open"].random_state is None  # what the user holds is left alone
+
+
+@pytest.mark.parametrize("arm", ["linear", "boosting"])
+def test_a_column_without_a_value_changes_nothing(arm: str) -> None:
+    """Missing in every training row: the predictions are those without the column, also where it has values later."""
+    context = ArmContext(None, "real", "rmse", random_state=0)
+    table = frame()
+    plain = build_arms("table", {arm: {}}, context)[arm].fit(table[["x", "level"]], table["y"])
+    empty = table.assign(gone=np.nan, when=pd.NaT)[["gone", "x", "when", "level"]]
+    fitted = build_arms("table", {arm: {}}, context)[arm].fit(empty, table["y"])
+    np.testing.assert_allclose(fitted.predict(empty), plain.predict(table[["x", "level"]]))
+    np.testing.assert_allclose(fitted.predict(empty.assign(gone=7.0)), plain.predict(table[["x", "level"]]))

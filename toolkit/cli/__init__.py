@@ -19,11 +19,12 @@ def main() -> None:
 
         app(prog_name="toolkit")
     except InputError as error:
-        print("toolkit: " + str(error).replace("\n", " "), file=sys.stderr)  # one line, whatever a name holds
+        print(f"toolkit: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("\ntoolkit: interrupted. Finished fits are kept; the same command goes on from there.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("toolkit: interrupted. Finished fits are kept; the same command goes on from there.", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -8,13 +8,20 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import joblib
 
-__all__ = ["Cache", "Plan", "Progress", "available_cores", "content_hash", "plan_workers", "run_cells"]
+from toolkit.errors import InputError, unknown
+
+__all__ = ["Cache", "Plan", "Progress", "available_cores", "check_engine", "content_hash", "plan_workers", "run_cells"]
+
+# Name of a joblib backend -> the package that it needs beyond joblib.
+ENGINES = {"loky": None, "threading": None, "dask": "distributed", "ray": "ray"}
 
 # Starting a worker process costs a few seconds of imports; below this many row-fits one process is faster.
 ROWS_WORTH_A_WORKER = 30_000
@@ -88,6 +95,22 @@ def plan_workers(cells: int, rows: int, workers: int | None = None) -> Plan:
     return Plan(max(1, workers), threads)
 
 
+def check_engine(name: str) -> None:
+    """Stop before the first fit when there is no such engine here.
+
+    Raises
+    ------
+    InputError
+    """
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    package = ENGINES[name]
+    if package is not None and find_spec(package) is None:
+        raise InputError(
+            f"engine {name}: the package '{package}' is not installed; pip install 'regression-neural-toolkit[{name}]'"
+        )
+
+
 def run_cells(
     cells: Sequence[Any],
     fit: Callable[[Any], Any],
@@ -138,9 +161,33 @@ def _stream(
             yield _timed(position, cells[position], fit)
         return
     options = {"inner_max_num_threads": plan.threads} if backend == "loky" else {}
-    with joblib.parallel_config(backend=backend, n_jobs=plan.workers, **options):
+    with _connected(backend, plan.workers), joblib.parallel_config(backend=backend, n_jobs=plan.workers, **options):
         parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch=2 * plan.workers, batch_size=1)
         yield from parallel(joblib.delayed(_timed)(position, cells[position], fit) for position in todo)
+
+
+@contextmanager
+def _connected(backend: str, workers: int) -> Iterator[None]:
+    """A cluster behind a backend that needs one: the one that is there, or processes on this machine."""
+    if backend == "ray":
+        from ray.util.joblib import register_ray
+
+        register_ray()
+    if backend != "dask":
+        yield
+        return
+    import dask
+    from distributed import Client, default_client
+
+    try:
+        default_client()  # of the script around us
+        yield
+        return
+    except ValueError:
+        pass
+    local = {} if dask.config.get("scheduler-address", None) else {"n_workers": workers, "threads_per_worker": 1}
+    with Client(**local):
+        yield
 
 
 def _timed(position: int, cell: Any, fit: Callable[[Any], Any]) -> tuple[int, Any, float]:

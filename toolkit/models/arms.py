@@ -42,6 +42,10 @@ class ArmContext:
         return {name: getattr(self, name) for name in named}
 
 
+OTHER = {
+    "table": "forecasts of series (splits.scheme: rolling_origin)",
+    "series": "tables, not for forecasts of series",
+}
 _MODELS = "toolkit.models"
 ARMS: dict[str, dict[str, ArmKind]] = {
     "table": {
@@ -84,6 +88,8 @@ def check_arm(face: str, name: str, settings: Mapping[str, Any]) -> None:
     InputError
     """
     if name not in ARMS[face]:
+        if any(name in arms for arms in ARMS.values()):
+            raise InputError(f"arm '{name}' is for {OTHER[face]}. Known here: {', '.join(sorted(ARMS[face]))}")
         raise unknown("arm", name, ARMS[face])
     allowed = _keys(_load(face, name))
     for key in settings:

@@ -243,8 +243,9 @@ def facts_line(comparison: Comparison) -> str:
     repeats = splits.get("repeats") or 1
     target = data.get("target")
     target = ", ".join(map(str, target)) if isinstance(target, (list, tuple)) else target
+    features = "1 feature" if count == 1 else f"{count} features"
     parts = [
-        f"{data.get('name', 'data')}: {data.get('rows', 0):,} rows, {count} features, target {target}",
+        f"{data.get('name', 'data')}: {data.get('rows', 0):,} rows, {features}, target {target}",
         f"{splits.get('scheme')}: {splits.get('folds')} folds" + (f", {repeats} repeats" if repeats > 1 else ""),
         f"metric {metric_label(comparison.metric)}",
         f"margin {margin_text(comparison)}",

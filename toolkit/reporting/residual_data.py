@@ -79,6 +79,7 @@ def features_shown(found: list[Side], dataset: Dataset | None, most: int) -> lis
         for feature in dataset.features[:MOST_FEATURES_RANKED]:
             share = feature_telling(dataset.frame[feature].iloc[rows].reset_index(drop=True), residual)
             best[feature] = max(best.get(feature, -1.0), share)
+    best = {feature: share for feature, share in best.items() if dataset.frame[feature].notna().any()}
     return sorted(best, key=lambda feature: -best[feature])[:most]
 
 
