@@ -74,6 +74,12 @@ ARMS: dict[str, dict[str, ArmKind]] = {
         "ets": ArmKind("reference", f"{_MODELS}.statistical:Ets", "exponential smoothing for each series"),
         "theta": ArmKind("reference", f"{_MODELS}.statistical:Theta", "the theta model for each series"),
         "classical": ArmKind("regression", f"{_MODELS}.statistical:Classical", "median of ARIMA, CES, ETS and theta"),
+        "sarimax": ArmKind(
+            "regression", f"{_MODELS}.state_space:Sarimax", "regression with seasonal ARIMA errors, one series"
+        ),
+        "structural": ArmKind(
+            "regression", f"{_MODELS}.state_space:Structural", "level, slope and season as states, one series"
+        ),
         "var": ArmKind("regression", f"{_MODELS}.systems:VectorAutoregression", "all targets of a series together"),
         "neural": ArmKind("neural", f"{_MODELS}.neural.forecasting:NeuralForecaster", "one net for all series"),
     },

@@ -20,14 +20,13 @@ from toolkit.models.forecasting_candidates import (
     first_candidate,
     offers_clock,
 )
-from toolkit.models.forecasting_channels import Channel, channels_of
+from toolkit.models.forecasting_channels import TRANSFORMS, Channel, channels_of
 from toolkit.models.forecasting_inner import Inner, fit_candidate, judge_candidate, padded, plain, settings_of
 
 __all__ = ["SeriesRegression"]
 
 SEARCH_SERIES = 120  # series of a panel that decide between candidates, evenly spread
 MEAN_METRICS = ("rmse", "mse", "rmsse")
-TRANSFORMS = {"none": 1.0, "log": 0.0}
 STEPS, MEANS = ("direct", "recursive", "clock"), ("none", "additive", "clock")
 
 

@@ -12,7 +12,9 @@ import pandas as pd
 from toolkit.data.series import STEP, SeriesData
 from toolkit.models.forecast_frames import fill_missing, series_rows
 
-__all__ = ["BoxCox", "Channel", "channels_of", "ordinals"]
+__all__ = ["TRANSFORMS", "BoxCox", "Channel", "channels_of", "named_power", "ordinals"]
+
+TRANSFORMS = {"none": 1.0, "log": 0.0}  # names of Box-Cox powers
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class BoxCox:
     @property
     def label(self) -> str:
         return {1.0: "{}", 0.0: "log({})"}.get(self.power, f"boxcox({{}}, {self.power:.2f})")
+
+
+def named_power(power: float) -> str | float:
+    """What `TRANSFORMS` calls a Box-Cox power; the power itself without a name."""
+    return next((name for name, value in TRANSFORMS.items() if value == power), power)
 
 
 def ordinals(times: pd.Series, freq: str) -> np.ndarray:

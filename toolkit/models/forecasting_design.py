@@ -11,7 +11,7 @@ from sklearn.preprocessing import SplineTransformer
 from toolkit.data.series import HOLIDAY
 from toolkit.models.forecasting_channels import Channel
 
-__all__ = ["Design"]
+__all__ = ["Design", "fourier"]
 
 KNOTS = 6  # of a covariate's spline, at quantiles
 FOURIER_YEAR = 3  # pairs of sine and cosine for a season of more than 60 steps
@@ -83,7 +83,7 @@ class Design:
                 parts.append((f"C(place in {period})", np.eye(places)[place][:, 1:]))
             else:
                 pairs = FOURIER_YEAR if period > 60 else min(period // 2, 6)
-                parts.append((f"fourier({period}, {pairs})", _fourier(ordinal, period, pairs)))
+                parts.append((f"fourier({period}, {pairs})", fourier(ordinal, period, pairs)))
             if within:
                 before = period
         return parts
@@ -127,7 +127,7 @@ def _tied(sample: np.ndarray) -> bool:
     return len(np.unique(knots)) < KNOTS
 
 
-def _fourier(ordinal: np.ndarray, period: int, pairs: int) -> np.ndarray:
+def fourier(ordinal: np.ndarray, period: int, pairs: int) -> np.ndarray:
     """Sines and cosines of the first harmonics, [n, 2 pairs], less the sine that is 0 at every whole step."""
     angle = 2 * np.pi * ordinal[:, None] * np.arange(1, pairs + 1) / period
     sines = np.sin(angle)[:, : pairs - 1 if 2 * pairs == period else pairs]

@@ -11,7 +11,7 @@ import pandas as pd
 from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
 from toolkit.models.forecasting_candidates import Candidate, losses
-from toolkit.models.forecasting_channels import Channel
+from toolkit.models.forecasting_channels import Channel, named_power
 
 __all__ = ["Inner", "fit_candidate", "judge_candidate", "padded", "plain", "settings_of"]
 
@@ -96,9 +96,8 @@ def plain(candidate: Candidate) -> dict[str, Any]:
 
 def settings_of(candidate: Candidate) -> dict[str, Any]:
     """Constructor parameters that make the search unnecessary."""
-    power = candidate.transform
     return {
-        "transform": {1.0: "none", 0.0: "log"}.get(power, power),
+        "transform": named_power(candidate.transform),
         "lookback": candidate.lookback,
         "sharing": "shared" if np.isinf(candidate.own) else candidate.own,
         "steps": candidate.steps,

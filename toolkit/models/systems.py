@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -9,24 +10,18 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from statsmodels.tsa.api import VAR, VECM
-from statsmodels.tsa.stattools import adfuller, kpss
 from statsmodels.tsa.vector_ar.vecm import select_coint_rank
 
 from toolkit.data.series import SeriesData
-from toolkit.errors import InputError
+from toolkit.errors import InputError, unknown
 from toolkit.models.forecast_frames import answer, fill_missing, series_rows
+from toolkit.models.forecasting_channels import TRANSFORMS, BoxCox, named_power
+from toolkit.specification.series import guerrero, readable_power, unit_root
 
-__all__ = ["VectorAutoregression", "unit_root"]
+__all__ = ["VectorAutoregression"]
 
-
-def unit_root(y: np.ndarray, alpha: float = 0.05) -> dict[str, Any]:
-    """ADF (null: unit root) and KPSS (null: stationary) of one series; a unit root is concluded when both say so."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # KPSS warns when its p-value lies beyond the table
-        p_adf, p_kpss = float(adfuller(y, autolag="AIC")[1]), float(kpss(y, nlags="auto")[1])
-    return {"adf_p_value": p_adf, "kpss_p_value": p_kpss, "unit_root": p_adf > alpha and p_kpss < alpha}
+FORMS = ("levels", "differences", "vecm")
+MEAN_METRICS = ("rmse", "mse", "rmsse")
 
 
 class VectorAutoregression(BaseEstimator):
@@ -38,15 +33,30 @@ class VectorAutoregression(BaseEstimator):
     Parameters
     ----------
     horizon : int
+    metric : str
+        A mean (rmse, mse, rmsse) or a median (all others) is forecast, which differ under logarithms.
     form : "auto", "levels", "differences" or "vecm"
+    transform : "auto", "none" or "log"
+        Logarithms of all targets; "auto" takes them when all values are above 0 and the powers of Guerrero lie nearer
+        to 0 than to 1.
     most_lags : int
-        Of the order, chosen by AIC.
+        Of the order in levels, chosen by AIC.
     coverage : float
     """
 
-    def __init__(self, horizon: int = 1, form: str = "auto", most_lags: int = 8, coverage: float = 0.9):
+    def __init__(
+        self,
+        horizon: int = 1,
+        metric: str = "mase",
+        form: str = "auto",
+        transform: str = "auto",
+        most_lags: int = 8,
+        coverage: float = 0.9,
+    ):
         self.horizon = horizon
+        self.metric = metric
         self.form = form
+        self.transform = transform
         self.most_lags = most_lags
         self.coverage = coverage
 
@@ -60,16 +70,27 @@ class VectorAutoregression(BaseEstimator):
         """
         if len(history.targets) < 2:
             raise InputError(f"arm var needs several targets; there is one, '{history.targets[0]}'")
+        if self.form not in ("auto", *FORMS):
+            raise unknown("form", self.form, ("auto", *FORMS))
         self.fits_ = {name: self._fit_one(y, history.targets, name) for name, y in _matrices(history)}
         first = next(iter(self.fits_.values()))
+        white = first["whiteness"]
         self.fit_info_ = {
             "formula": first["formula"],
             "parameters": first["parameters"],
-            "unit_roots": first["unit_roots"],
-            "granger": first["granger"],
             "stable": first["stable"],
             "rank": first["rank"],
-            "notes": ["the system is not stable"] if first["stable"] is False else [],
+            "frozen": {"form": first["form"], "transform": named_power(first["transform"].power)},
+            "tables": [
+                {"title": "Unit roots", "rows": [{"target": t, **row} for t, row in first["unit_roots"].items()]},
+                {"title": "Cointegration rank (Johansen's trace test)", "rows": first["johansen"]},
+                {"title": "Granger causality (null: the lags of the cause add nothing)", "rows": first["granger"]},
+            ],
+            "notes": [
+                f"largest root {first['largest_root']:.3f}: the system is {'' if first['stable'] else 'not '}stable",
+                f"residuals, null of no autocorrelation up to lag {white['lags']}: p = {white['p_value']:.3f}",
+                *([f"tables are of the first of {len(self.fits_)} series"] if len(self.fits_) > 1 else []),
+            ],
         }
         return self
 
@@ -80,57 +101,63 @@ class VectorAutoregression(BaseEstimator):
             if name not in self.fits_:
                 continue
             path, spread = self._path(self.fits_[name], y)
-            half = norm.ppf(0.5 + self.coverage / 2) * spread
+            half, back = norm.ppf(0.5 + self.coverage / 2) * spread, self.fits_[name]["transform"].back
+            middle = back(path, spread**2 if self.metric in MEAN_METRICS else 0.0)
             for k, target in enumerate(past.targets):
-                predicted[name, target] = path[:, k]
-                intervals[name, target] = (path[:, k] - half[:, k], path[:, k] + half[:, k])
+                predicted[name, target] = middle[:, k]
+                intervals[name, target] = (back(path - half)[:, k], back(path + half)[:, k])
         return answer(past, future, predicted, intervals)
 
     def _fit_one(self, y: np.ndarray, targets: tuple[str, ...], name: Any) -> dict[str, Any]:
         n, k = y.shape
-        lags = max(1, min(self.most_lags, (n // 3 - 1) // k))
         if n < 3 * (k + 2):
             raise InputError(f"series '{name}' has {n} rows, too few for a system of {k} targets")
+        constant = [target for target, column in zip(targets, y.T, strict=True) if np.ptp(column) == 0]
+        if constant:
+            raise InputError(f"series '{name}': target '{constant[0]}' is constant before the origin; leave it out")
+        transform = self._transform(y, targets, name)
+        y = transform(y)
+        lags = max(1, min(self.most_lags, (n // 3 - 1) // k))
         roots = {target: unit_root(y[:, i]) for i, target in enumerate(targets)}
-        form, rank = self.form, 0
-        if form == "auto" and not any(r["unit_root"] for r in roots.values()):
-            form = "levels"
-        elif form in ("auto", "vecm"):
-            rank = int(select_coint_rank(y, 0, max(lags // 2, 1)).rank)
-            form = "vecm" if form == "vecm" or 0 < rank < k else ("levels" if rank == k else "differences")
-        used = np.diff(y, axis=0) if form == "differences" else y
-        frame = pd.DataFrame(used, columns=list(targets))
-        order = max(1, int(VAR(frame).select_order(lags).selected_orders["aic"]))
-        fit = VAR(frame).fit(order)
-        if form == "vecm":
-            vecm = VECM(y, k_ar_diff=order, coint_rank=max(rank, 1), deterministic="co").fit()
-            representation, constant = vecm.var_rep, _constant(vecm, y)
-            sigma = vecm.sigma_u
-        else:
-            representation, constant, sigma = fit.coefs, fit.intercept, np.asarray(fit.sigma_u)
-        granger = [
-            {"cause": a, "effect": b, "p_value": float(fit.test_causality(b, [a], kind="f").pvalue)}
-            for a in targets
-            for b in targets
-            if a != b
-        ]
-        label = {"levels": f"VAR({order})", "differences": f"VAR({order}) in first differences"}
+        levels = _order(y, lags)
+        form, rank, johansen = self.form, 0, []
+        if form in ("auto", "vecm") and (form == "vecm" or any(root["unit_root"] for root in roots.values())):
+            rank, johansen = _rank(y, levels - 1)
+            if form == "auto":
+                form = "vecm" if 0 < rank < k else "levels" if rank == k else "differences"
+        form = "levels" if form == "auto" else form
+        fit = _estimate(form, y, targets, lags, max(rank, 1))
+        label = {
+            "levels": f"VAR({fit['order']})",
+            "differences": f"VAR({fit['order']}) in first differences",
+            "vecm": f"VECM, {fit['order'] - 1} lagged differences, cointegration rank {max(rank, 1)}",
+        }[form]
+        logs = " of logarithms" if transform.power == 0 else ""
         return {
-            "form": form,
-            "coefficients": np.asarray(representation),
-            "constant": np.asarray(constant).ravel(),
-            "sigma": np.asarray(sigma),
-            "formula": label.get(form, f"VECM, {order} lagged differences, cointegration rank {rank}"),
-            "rank": rank,
-            "parameters": int(np.asarray(representation).size + k),
-            "stable": bool(fit.is_stable()) if form != "vecm" else None,
-            "unit_roots": roots,
-            "granger": granger,
-        }
+            **fit, "form": form, "transform": transform, "rank": rank, "unit_roots": roots, "johansen": johansen,
+            "formula": f"{label}{logs}: {', '.join(targets)}",
+            "parameters": int(fit["coefficients"].size + k),
+        }  # fmt: skip
+
+    def _transform(self, y: np.ndarray, targets: tuple[str, ...], name: Any) -> BoxCox:
+        """Logarithms of all targets or of none."""
+        lowest = int(np.argmin(y.min(axis=0)))
+        if self.transform not in ("auto", *TRANSFORMS):
+            raise unknown("transform", self.transform, ("auto", *TRANSFORMS))
+        if self.transform == "log" and y[:, lowest].min() <= 0:
+            raise InputError(
+                f"transform 'log' needs values above 0; '{targets[lowest]}' of series '{name}' has "
+                f"{y[:, lowest].min():g}: take transform: none"
+            )
+        if self.transform != "auto":
+            return BoxCox(TRANSFORMS[self.transform])
+        powers = [readable_power(guerrero(column)) for column in y.T]
+        return BoxCox(0.0 if y.min() > 0 and np.median(powers) < 0.5 else 1.0)
 
     def _path(self, fit: dict[str, Any], y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(mean [horizon, k], standard deviation [horizon, k]) of the levels."""
+        """(median [horizon, k], standard deviation [horizon, k]) of the transformed levels."""
         A, differenced = fit["coefficients"], fit["form"] == "differences"
+        y = fit["transform"](y)
         z = list(np.diff(y, axis=0) if differenced else y)
         order, k = A.shape[0], A.shape[1]
         impulse, spread, total = [np.eye(k)], [], np.zeros((k, k))
@@ -146,9 +173,72 @@ class VectorAutoregression(BaseEstimator):
         return (y[-1] + np.cumsum(path, axis=0) if differenced else path), np.array(spread)
 
 
-def _constant(vecm: Any, y: np.ndarray) -> np.ndarray:
-    """Constant of the VAR form of a VECM with a constant outside the cointegration relation, [k]."""
-    return np.asarray(vecm.det_coef)[:, 0] if np.asarray(vecm.det_coef).size else np.zeros(y.shape[1])
+def _order(y: np.ndarray, lags: int) -> int:
+    """Lag order of a VAR by AIC, at least 1."""
+    return max(1, int(VAR(y).select_order(lags).selected_orders["aic"]))
+
+
+def _rank(y: np.ndarray, differences: int) -> tuple[int, list[dict[str, Any]]]:
+    """Cointegration rank by Johansen's trace test at 5 %, and the steps to it."""
+    found = select_coint_rank(y, 0, differences)
+    steps = [
+        {"null": f"rank at most {r}", "trace": float(statistic), "critical_5": float(critical)}
+        for r, (statistic, critical) in enumerate(zip(found.test_stats, found.crit_vals, strict=True))
+    ]
+    return int(found.rank), steps
+
+
+def _estimate(form: str, y: np.ndarray, targets: tuple[str, ...], lags: int, rank: int) -> dict[str, Any]:
+    """Order, coefficients [order, k, k], constant [k], covariance [k, k], stability and tests of one form."""
+    if form == "vecm":
+        order = _order(y, lags)
+        fit: Any = VECM(y, k_ar_diff=order - 1, coint_rank=rank, deterministic="co").fit()
+        representation, constant, sigma = fit.var_rep, np.asarray(fit.det_coef)[:, 0], fit.sigma_u
+
+        def granger(effect: int, cause: int) -> Any:
+            return fit.test_granger_causality(caused=effect, causing=cause)
+    else:
+        used = np.diff(y, axis=0) if form == "differences" else y
+        order = _order(used, lags)
+        fit = VAR(used).fit(order)
+        representation, constant, sigma = fit.coefs, fit.intercept, fit.sigma_u
+
+        def granger(effect: int, cause: int) -> Any:
+            return fit.test_causality(effect, [cause], kind="f")
+
+    roots = np.sort(np.abs(np.linalg.eigvals(_companion(np.asarray(representation)))))[::-1]
+    free = roots[y.shape[1] - rank :] if form == "vecm" else roots  # a VECM has as many roots at 1 as common trends
+    white = fit.test_whiteness(nlags=order + 6, adjusted=True)
+    return {
+        "order": order,
+        "coefficients": np.asarray(representation),
+        "constant": np.asarray(constant).ravel(),
+        "sigma": np.asarray(sigma),
+        "stable": bool(free[0] < 1) if len(free) else True,
+        "largest_root": float(free[0]) if len(free) else 0.0,
+        "whiteness": {"statistic": float(white.test_statistic), "p_value": float(white.pvalue), "lags": order + 6},
+        "granger": [
+            {"cause": targets[a], "effect": targets[b], **_test(granger(b, a), len(targets))}
+            for a, b in permutations(range(len(targets)), 2)
+        ],
+    }
+
+
+def _test(found: Any, targets: int) -> dict[str, float]:
+    """F statistic, p-value and partial R2 of the lags of one target in the equation of another."""
+    df1, df2 = (float(v) for v in found.df)  # statsmodels counts the rows of all equations
+    share = float(found.test_statistic) * df1 * targets
+    return {
+        "statistic": float(found.test_statistic), "df1": df1, "df2": df2, "p_value": float(found.pvalue),
+        "partial_r2": share / (share + df2),
+    }  # fmt: skip
+
+
+def _companion(A: np.ndarray) -> np.ndarray:
+    """Companion matrix of coefficients [order, k, k]."""
+    order, k, _ = A.shape
+    below = np.eye((order - 1) * k, order * k)
+    return np.vstack([np.hstack(list(A)), below])
 
 
 def _matrices(data: SeriesData) -> list[tuple[Any, np.ndarray]]:
