@@ -54,8 +54,11 @@ def who_judges(settings: Pipeline, dataset: Dataset, series: SeriesData | None, 
     chosen = settings.splits
     if series is not None:
         if chosen.scheme == "official":
-            return official(series)
-        return rolling_origin(series, chosen.origins or 5, chosen.step, chosen.window)
+            splits = official(series)
+        else:
+            splits = rolling_origin(series, chosen.origins or 5, chosen.step, chosen.window)
+        series.future_of(np.unique(np.concatenate([fold.judge for fold in splits.folds])))  # before the first fit
+        return splits
     named = chosen.model_dump(exclude_none=True)
     if chosen.table is not None:
         named["table"] = beside(chosen.table, base)

@@ -82,6 +82,12 @@ def test_what_the_card_leaves_out_is_said_and_can_be_asked_for():
     assert (more.kinds["mnth"], more.kinds["hr"]) == ("cyclic", "cyclic")
 
 
+def test_a_dropped_column_loses_the_role_that_the_card_gives_it():
+    assert "holiday" in load_dataset("metro_traffic").known_ahead
+    data = load_dataset("metro_traffic", drop=["holiday", "weather_main"])
+    assert "holiday" not in data.known_ahead and "weather_main" not in data.past_only and "temp" in data.past_only
+
+
 def test_another_target_and_no_time():
     data = load_dataset("bike_sharing_hourly", target="casual", drop=["cnt"])
     assert data.targets == ("casual",)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from toolkit.data.dataset import Dataset
 from toolkit.data.origins import rolling_origin
@@ -15,7 +16,6 @@ from toolkit.models.forecast_frames import fill_missing
 from toolkit.models.forecasting import SeriesRegression
 from toolkit.models.forecasting_channels import BoxCox
 from toolkit.models.statistical import Classical, Ets
-from toolkit.models.systems import VectorAutoregression
 
 
 def panel(n=240, series=("a",), horizon=12, targets=("y",), make=None, **roles):
@@ -84,12 +84,32 @@ def test_many_origins_at_once_equal_one_by_one():
         np.testing.assert_allclose(together[row], single["predicted"], rtol=1e-9)
 
 
-def test_a_frozen_form_gives_the_same_forecast():
+def test_a_frozen_form_gives_the_same_forecast_without_a_search():
     data = panel(150)
-    best = SeriesRegression(12, average=False).fit(data)
-    frozen = {k: v for k, v in best.fit_info_["frozen"].items() if k != "average"}
-    again = SeriesRegression(12, average=False, **frozen).fit(data)
-    assert again.fit_info_["frozen"] == best.fit_info_["frozen"]
+    searched = SeriesRegression(12)
+    expected = forecast(searched, data)
+    frozen = yaml.safe_load(yaml.safe_dump(searched.fit_info_["frozen"]))  # as it would stand in a pipeline file
+    again = SeriesRegression(12, **frozen)
+    out = forecast(again, data)
+    np.testing.assert_allclose(out["predicted"], expected["predicted"], rtol=1e-6)
+    np.testing.assert_allclose(out["upper"], expected["upper"], rtol=1e-6)
+    assert len(again.fit_info_["candidates"]) == len(frozen["form"])
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ([{"steps": "direct", "lookbak": 3}], "unknown key in form 'lookbak', did you mean 'lookback'"),
+        ([{"steps": "directly"}], "unknown steps in form 'directly'"),
+        ([{"steps": "direct", "lookback": "many"}], "expected numbers"),
+        (["direct"], "expected settings such as"),
+        ([], "expected a list"),
+        ([{"steps": "clock"}], "cannot be fitted"),
+    ],
+)
+def test_a_wrong_form_is_one_line(form, message):
+    with pytest.raises(InputError, match=message):
+        SeriesRegression(12, form=form).fit(panel(120))
 
 
 def test_a_trend_in_logs_is_found_and_refused_where_it_has_no_meaning():
@@ -151,35 +171,6 @@ def test_a_failing_series_is_named_and_left_out_for_all():
     arms = {"classical": Classical(12, members=("theta",), budget=0.0), "naive": Naive(12)}
     done = evaluate_forecasts(data, rolling_origin(data, 1), arms)
     assert "series a: not begun: the time budget of 0 s" in done.failures["classical"][0]
-
-
-def test_vector_autoregression_differences_unit_roots():
-    rng = np.random.default_rng(3)
-    walks = np.cumsum(rng.normal(size=(300, 2)), axis=0)
-    data = panel(300, targets=("y", "z"), make=lambda f, _: f.assign(y=walks[:, 0], z=walks[:, 1]))
-    model = VectorAutoregression(12, form="differences")
-    out = forecast(model, data)
-    assert any(found["unit_root"] for found in model.fit_info_["unit_roots"].values())
-    assert "differences" in model.fit_info_["formula"] and model.fit_info_["stable"]
-    assert len(model.fit_info_["granger"]) == 2 and len(out) == 24
-    with pytest.raises(InputError, match="needs several targets"):
-        forecast(VectorAutoregression(12), panel())
-
-
-def test_vecm_for_cointegrated_targets_matches_statsmodels():
-    from statsmodels.tsa.api import VECM
-
-    rng = np.random.default_rng(4)
-    walk = np.cumsum(rng.normal(size=300))
-    both = np.column_stack([walk + rng.normal(size=300), 2 * walk + rng.normal(size=300)])
-    data = panel(300, targets=("y", "z"), make=lambda f, _: f.assign(y=both[:, 0], z=both[:, 1]))
-    model = VectorAutoregression(12)
-    out = forecast(model, data)
-    fit = model.fits_["a"]
-    assert fit["form"] == "vecm" and fit["rank"] == 1
-    lags = int(fit["formula"].split()[1])
-    expected = VECM(both[:-12], k_ar_diff=lags, coint_rank=1, deterministic="co").fit().predict(12)
-    np.testing.assert_allclose(out["predicted"].to_numpy().reshape(2, 12).T, expected, rtol=1e-6)
 
 
 def test_holes_are_filled_from_the_season_before():

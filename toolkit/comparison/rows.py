@@ -200,9 +200,7 @@ def _key(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
     return key
 
 
-def _common(
-    predictions: pd.DataFrame, sides: list[np.ndarray], arms: tuple[str, str]
-) -> tuple[np.ndarray, np.ndarray]:
+def _common(predictions: pd.DataFrame, sides: list[np.ndarray], arms: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
     """Positions in the table of the rows that both arms predicted, in one order: [n], [n]."""
     columns = [c for c in KEYS if c in predictions and not predictions[c].isna().all()]
     keys = _key(predictions, columns)

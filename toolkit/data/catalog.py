@@ -80,8 +80,8 @@ def load_dataset(name: str, **overrides: Any) -> Dataset:
     settings["kinds"] = {**settings["kinds"], **(overrides.pop("kinds", None) or {})}
     settings.update(overrides)
     target = settings.pop("target")
-    # A column that the user gives another role loses the one that the card gave it.
-    moved = {*as_names(target), *(c for key in _TIMED for c in as_names(overrides.get(key)))}
+    # A column that the user drops or gives another role loses the one that the card gave it.
+    moved = {*as_names(target), *settings["drop"], *(c for key in _TIMED for c in as_names(overrides.get(key)))}
     for key in (key for key in _TIMED if key not in overrides):
         settings[key] = tuple(c for c in settings[key] if c not in moved)
     settings["kinds"] = {c: kind for c, kind in settings["kinds"].items() if c not in as_names(target)}
@@ -190,7 +190,7 @@ def _with_notes(data: Dataset, card: Card, roles: Roles, repeats: int) -> Datase
             "advice": "list it under data.features if you want it all the same",
         }
         for column, why in roles.drop.items()
-        if column not in data.features and column not in data.targets
+        if column not in (*data.features, *data.targets, data.time, data.series)
     ]
     if card.leakage not in (None, "none") and not roles.drop and not repeats:
         notes.append({

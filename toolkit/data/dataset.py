@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.kinds import KINDS, TARGET_KINDS, apply_kind, infer_kind, plain
-from toolkit.data.roles import as_names, check_table, check_weights, clean_target, join_columns, known, parse_time
+from toolkit.data.roles import (
+    as_names,
+    check_table,
+    check_weights,
+    clean_target,
+    join_columns,
+    known,
+    parse_time,
+    zone_of,
+)
 from toolkit.errors import InputError, unknown
 
 __all__ = ["KINDS", "TARGET_KINDS", "Dataset"]
@@ -110,21 +119,32 @@ class Dataset:
         original = list(table.columns)
         table, series = join_columns(table, "series", series)
         table, groups = join_columns(table, "groups", groups)
+        said: list[dict[str, Any]] = []
         if time is not None:
+            if (zone := zone_of(table[time])) is not None:
+                said.append(_note("time_zone", time, f"'{time}' is read as wall clock time of {zone}"))
             table[time] = parse_time(table[time])
         if weights is not None:
             check_weights(table[weights])
         table, target_kind, levels = _targets(table, targets, target_kind)
+        names = table[series].unique() if series is not None else ()
         table, dropped = _usable_rows(table, targets, time)
+        if len(lost := [str(name) for name in names if name not in set(table[series])]):
+            shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+            said.append(_note("empty_series", series, f"{len(lost)} series without any value are left out: {shown}"))
         not_features = {*targets, *drop, time, series, groups, weights}
         chosen = [c for c in original if c not in not_features] if features is None else list(as_names(features))
         chosen = [c for c in chosen if c not in drop]
         if not chosen and time is None:
-            raise InputError("no column is left to predict from: every column is a target, dropped or has another role")
+            raise InputError(
+                "no column is left to predict from: every column is a target, dropped or has another role; "
+                "forecasts of series need a time column"
+            )
         table, kinds, notes = _features(table, chosen, dict(kinds or {}))
         return cls(
             table, targets, tuple(chosen), kinds, target_kind, name, time, series, groups, weights,
-            as_names(known_ahead), as_names(past_only), as_names(static), levels, dropped, dict(card or {}), notes,
+            as_names(known_ahead), as_names(past_only), as_names(static), levels, dropped, dict(card or {}),
+            (*said, *notes),
         )  # fmt: skip
 
     @property
@@ -153,6 +173,10 @@ class Dataset:
     def _role_columns(self) -> list[str]:
         roles = (self.time, self.series, self.groups, self.weights)
         return [*(c for c in roles if c is not None), *self.known_ahead, *self.past_only, *self.static]
+
+
+def _note(finding: str, column: str | None, message: str) -> dict[str, Any]:
+    return {"finding": finding, "column": column, "message": message}
 
 
 def _check_names(

@@ -219,9 +219,11 @@ def _fill_covariates(
             grid[column] = by_series.transform(lambda part: part.interpolate(limit_area="inside"))
             rule = "between neighbours"
         else:
-            grid[column] = by_series.transform(lambda part: part.ffill())
-            if grid[column].dtype == object and grid[column].isin([True, False]).all():
-                grid[column] = grid[column].astype(bool)  # inserted rows made it object
+            flag = grid[column].dropna().isin([True, False]).all()
+            if flag:  # inserted rows made it object
+                by_series = grid.assign(**{column: grid[column].astype("boolean")}).groupby(series, sort=False)[column]
+            filled = by_series.transform(lambda part: part.ffill())
+            grid[column] = filled.astype(bool) if flag and filled.notna().all() else filled.astype(object)
             rule = "carry forward"
         left = int(grid[column].isna().sum())
         message = f"{column}: {missing - left} missing values filled ({rule})" + (f", {left} left" if left else "")

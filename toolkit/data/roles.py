@@ -12,7 +12,9 @@ import pandas as pd
 from toolkit.data.kinds import check_target_kind, infer_target_kind, is_text
 from toolkit.errors import InputError, unknown
 
-__all__ = ["as_names", "check_table", "check_weights", "clean_target", "join_columns", "known", "parse_time"]
+__all__ = ["as_names", "check_table", "check_weights", "clean_target", "join_columns", "known", "parse_time", "zone_of"]
+
+OFFSET = r"(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s*(?:Z|[+-]\d\d:?\d\d)$"  # behind a time of day
 
 
 def as_names(names: Any) -> tuple[str, ...]:
@@ -73,8 +75,26 @@ def join_columns(table: pd.DataFrame, role: str, names: Any) -> tuple[pd.DataFra
     return table.assign(**{joined: parts[0].str.cat(parts[1:], sep=" / ")}), joined
 
 
+def zone_of(column: pd.Series) -> str | None:
+    """The time zone that stamps carry, None without one; texts carry offsets such as +01:00."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        zone = getattr(column.dtype, "tz", None)
+        return None if zone is None else str(zone)
+    if is_text(column) and (_without_offset(column) != column.astype(str)).any():
+        return "the offsets that they carry"
+    return None
+
+
+def _without_offset(column: pd.Series) -> pd.Series:
+    return column.astype(str).str.replace(OFFSET, r"\1", regex=True)
+
+
 def parse_time(column: pd.Series) -> pd.Series:
-    """Dates and times as datetime64 without a zone (UTC where the source has one); whole numbers stay step numbers."""
+    """Dates and times as datetime64 without a zone; whole numbers stay step numbers.
+
+    Stamps with a zone become the wall clock time of that zone, because people and their seasons follow the clock; the
+    hour that autumn repeats and the one that spring leaves out are then treated like any repeat or gap.
+    """
     if pd.api.types.is_integer_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         return column
     expected = "a date or time such as 2024-01-31 13:00 was expected"
@@ -82,6 +102,10 @@ def parse_time(column: pd.Series) -> pd.Series:
         return column.dt.to_timestamp()
     if not (is_text(column) or pd.api.types.is_datetime64_any_dtype(column.dtype)):
         raise InputError(f"time column '{column.name}' holds {column.dtype} values; {expected}")
+    if zone_of(column) is not None and is_text(column):
+        column = column.where(column.isna(), _without_offset(column))
+    elif zone_of(column) is not None:
+        return column.dt.tz_localize(None)
     parsed = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
     dots = column.astype(str).str.match(r"\d{1,2}\.").any()  # 31.01.2024 names the day first, 01/31/2024 the month
     for day_first in (dots, not dots):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,9 @@ from toolkit.models.forecasting_candidates import (
     offers_clock,
 )
 from toolkit.models.forecasting_channels import TRANSFORMS, Channel, channels_of
-from toolkit.models.forecasting_inner import Inner, fit_candidate, judge_candidate, padded, plain, settings_of
+from toolkit.models.forecasting_form import candidate_of, describe, plain
+from toolkit.models.forecasting_inner import Inner, fit_candidate, judge_candidate, padded
+from toolkit.models.forecasting_tests import Tested, tests_of
 
 __all__ = ["SeriesRegression"]
 
@@ -59,6 +62,8 @@ class SeriesRegression(BaseEstimator):
         Mean function of calendar and covariates, whose deviations are then regressed on their lags.
     average : bool
         Average the best candidates; False keeps the single best one.
+    form : list of dict, optional
+        Regressions and their weights as `fit_info_["frozen"]` names them: nothing is searched then.
     n_jobs : int
         Processes for the candidates.
     """
@@ -75,6 +80,7 @@ class SeriesRegression(BaseEstimator):
         steps: str = "auto",
         mean: str = "auto",
         average: bool = True,
+        form: list[dict[str, Any]] | None = None,
         n_jobs: int = 1,
     ):
         self.horizon = horizon
@@ -87,6 +93,7 @@ class SeriesRegression(BaseEstimator):
         self.steps = steps
         self.mean = mean
         self.average = average
+        self.form = form
         self.n_jobs = n_jobs
 
     def fit(self, history: SeriesData) -> SeriesRegression:
@@ -103,7 +110,8 @@ class SeriesRegression(BaseEstimator):
         self.scales_ = {channel.key: channel.scale(data.scale_period) for channel in channels}
         self.floor_ = {channel.key: float(channel.values.min()) for channel in channels}
         some = channels[:: max(1, len(channels) // SEARCH_SERIES)]
-        trials = self._search(data, some)
+        tests = tests_of(some, data.periods)
+        trials = self._search(data, some, tests)
         weights = self._weights(trials)
         chosen = [(trial, weight) for trial, weight in zip(trials, weights, strict=True) if weight > 0]
         chosen.sort(key=lambda pair: -pair[1])
@@ -112,7 +120,7 @@ class SeriesRegression(BaseEstimator):
         )
         self.weights_ = np.array([weight for _, weight in chosen])
         self._learn_intervals(chosen)
-        self.fit_info_ = self._describe(channels, trials, chosen)
+        self.fit_info_ = describe(self.models_, self.weights_, channels, trials, chosen, tests)
         return self
 
     def forecast(self, past: SeriesData, future: pd.DataFrame) -> pd.DataFrame:
@@ -172,6 +180,8 @@ class SeriesRegression(BaseEstimator):
                 f"horizon {self.horizon} is as long as the history: the longest series has {longest} values before the "
                 "origin; forecast fewer steps"
             )
+        if self.form is not None and (not isinstance(self.form, list) or not self.form):
+            raise InputError(f"form: expected a list of regressions with their settings, got {self.form!r}")
         for value, options, what in ((self.steps, STEPS, "steps"), (self.mean, MEANS, "mean")):
             if value not in ("auto", *options):
                 raise unknown(what, value, ("auto", *options))
@@ -186,14 +196,22 @@ class SeriesRegression(BaseEstimator):
                         f"{channel.values.min():g}: take transform: none"
                     )
 
-    def _search(self, data: SeriesData, channels: list[Channel]) -> list[dict[str, Any]]:
+    def _search(self, data: SeriesData, channels: list[Channel], tests: Sequence[Tested]) -> list[dict[str, Any]]:
         """Candidates with their forecasts at the inner origins, the first one first."""
-        day = data.period if offers_clock(data, channels) else 1
+        given = [candidate_of(one) for one in self.form] if self.form is not None else []
+        clock = any(one.steps == "clock" or one.mean == "clock" for one, _ in given)
+        day = data.period if clock or (not given and offers_clock(data, channels)) else 1
         inner = Inner.of(channels, self.horizon, data.scale_period, day)
         trials: dict[Candidate, dict[str, Any]] = {}
+        if given:
+            self._try(data, channels, inner, [one for one, _ in given], trials, given[0][0])
+            missing = [one for one, _ in given if one not in trials]
+            if missing:
+                raise InputError(f"form: {plain(missing[0])} cannot be fitted: {self.last_cause_}")
+            return list(trials.values())
         start = self._frozen(first_candidate(data, channels))
         best = self._try(data, channels, inner, [start], trials, start)
-        for vary in alternatives(data, channels):
+        for vary in alternatives(data, channels, tests):
             options = [o for o in (self._frozen(c) for c in vary(best)) if o not in trials]
             best = self._try(data, channels, inner, list(dict.fromkeys(options)), trials, best)
         if not trials:
@@ -240,6 +258,10 @@ class SeriesRegression(BaseEstimator):
         return replace(candidate, **given)
 
     def _weights(self, trials: list[dict[str, Any]]) -> np.ndarray:
+        if self.form is not None:
+            given = {one: weight for one, weight in map(candidate_of, self.form)}
+            weights = np.array([given[trial["candidate"]] for trial in trials])
+            return weights / weights.sum()
         loss = np.array([t["loss"] if t["candidate"].steps != "repeat" else np.inf for t in trials])
         if not self.average:
             return np.eye(len(trials))[int(np.argmin(loss))]
@@ -263,27 +285,3 @@ class SeriesRegression(BaseEstimator):
         sizes = np.sort(sizes[np.isfinite(sizes)])
         rank = min(int(np.ceil(self.coverage * (len(sizes) + 1))), len(sizes)) - 1
         self.half_widths_ = spread * sizes[rank]
-
-    def _describe(
-        self, channels: list[Channel], trials: list[dict[str, Any]], chosen: list[tuple[dict[str, Any], float]]
-    ) -> dict[str, Any]:
-        table = sorted(trials, key=lambda trial: trial["loss"])
-        best = next(trial["candidate"] for trial in table if trial["candidate"].steps != "repeat")
-        labels = [model.label for model in self.models_]
-        design = next((m.design for m in self.models_ if getattr(m, "design", None) is not None), None)
-        return {
-            "formula": " + ".join(
-                f"{weight:.1f} [{label}]" if len(labels) > 1 else label
-                for label, weight in zip(labels, self.weights_, strict=True)
-            ),
-            "terms": [
-                {"term": name, "kind": "mean function", "edf": n} for name, n in (design.terms_ if design else [])
-            ],
-            "parameters": int(sum(model.parameters for model in self.models_)),
-            "family": "gaussian",
-            "candidates": [{**plain(trial["candidate"]), "inner_loss": trial["loss"]} for trial in table],
-            "frozen": settings_of(best),
-            "series": len({channel.key[0] for channel in channels}),
-            "notes": [f"chosen on {trials[0]['inner'].reason}"],
-            "failed_series": {},
-        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from toolkit.models.forecasting_channels import BoxCox, Channel
 from toolkit.models.forecasting_clock import LEAST_SEASONS, ClockRegression
 from toolkit.models.forecasting_design import Design
 from toolkit.models.forecasting_ridge import LagRegression
+from toolkit.models.forecasting_tests import Tested, common_power
 
 __all__ = ["Candidate", "Repeat", "alternatives", "average_weights", "first_candidate", "losses", "offers_clock"]
 
@@ -30,6 +31,7 @@ class Candidate:
     own: float = np.inf
     ridge: float = 1e-3
     mean: str = "none"  # none, additive, clock
+    difference: int = 0  # lag of a seasonal difference
 
     def build(
         self, data: SeriesData, channels: list[Channel], most: int = 40_000
@@ -44,7 +46,7 @@ class Candidate:
             return ClockRegression(data.horizon, season, transform, self.ridge, design)
         return LagRegression(
             data.horizon, self.lookback, season, transform, self.centre, self.own, self.ridge,
-            self.steps == "recursive", design, most,
+            self.steps == "recursive", design, self.difference, most,
         )  # fmt: skip
 
 
@@ -82,15 +84,33 @@ def first_candidate(data: SeriesData, channels: list[Channel]) -> Candidate:
     return Candidate("direct", 1.0, lookback, 1, 0.4 if several else np.inf, 1e-3 if several else 1e-2)
 
 
-def alternatives(data: SeriesData, channels: list[Channel]) -> Iterator[Callable[[Candidate], list[Candidate]]]:
-    """The settings that are varied one after the other, each from the best candidate so far."""
+def alternatives(
+    data: SeriesData, channels: list[Channel], tested: Sequence[Tested]
+) -> Iterator[Callable[[Candidate], list[Candidate]]]:
+    """The settings that are varied one after the other, each from the best candidate so far.
+
+    A test opens a door, the inner origins decide: the power of Guerrero joins the log, series without a unit root may
+    also be regressed on deviations from the mean of all their lags, and a strong season may be differenced.
+    """
     positive = all(channel.values.min() > 0 for channel in channels)
+    power = common_power(tested)
+    stationary = sum(one.tests.differences == 0 for one in tested) > len(tested) / 2
+    differences = sorted({one.tests.seasonal_difference for one in tested} - {0})
     seasons = [p for p in data.periods if p <= LONGEST_LOOKBACK]
+    differences = [lag for lag in differences if lag in seasons]
     covariates = bool(data.known_ahead or data.static)
     if positive:
-        yield lambda best: [replace(best, transform=0.0)]
+        yield lambda best: [replace(best, transform=p) for p in dict.fromkeys((0.0, power)) if p != best.transform]
     yield lambda best: [replace(best, lookback=n) for n in lookbacks(data, channels) if n != best.lookback]
-    yield lambda best: [replace(best, centre=c) for c in seasons if c <= best.lookback]
+    yield lambda best: [
+        replace(best, centre=c)
+        for c in dict.fromkeys((*seasons, *([best.lookback] if stationary else [])))
+        if c <= best.lookback
+    ]
+    if differences:
+        yield lambda best: [
+            replace(best, difference=d, centre=c) for d in differences for c in (1, d) if c <= best.lookback
+        ]
     if len(channels) > 3:
         yield lambda best: [replace(best, own=own) for own in (0.1, 1.0, np.inf)]
     else:

@@ -48,9 +48,11 @@ class ClockRegression:
 
     @property
     def label(self) -> str:
-        lags = ", ".join(f"y[-{j + 1} seasons]" for j in SEASONS_BACK)
-        return f"one regression for each time of day, latest values, {lags}, ridge {self.ridge:g}, " + (
-            self.transform.label.format("y")
+        terms = " + ".join(name for name, _ in self.design.terms_)
+        days = ", ".join(str(back + 1) for back in SEASONS_BACK)
+        return (
+            f"{self.transform.label.format('y')} ~ {terms} + latest values + same time {days} seasons before; "
+            f"one equation for each time of day and step ahead, ridge {self.ridge:g}"
         )
 
     @property

@@ -11,9 +11,9 @@ import pandas as pd
 from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
 from toolkit.models.forecasting_candidates import Candidate, losses
-from toolkit.models.forecasting_channels import Channel, named_power
+from toolkit.models.forecasting_channels import Channel
 
-__all__ = ["Inner", "fit_candidate", "judge_candidate", "padded", "plain", "settings_of"]
+__all__ = ["Inner", "fit_candidate", "judge_candidate", "padded"]
 
 SEARCH_WINDOWS = 6_000  # of a channel, evenly spread, while candidates are compared
 INNER_ORIGINS = 3_000  # at most, of all channels together
@@ -87,20 +87,3 @@ def padded(channel: Channel, horizon: int) -> Channel:
     more = np.arange(1, short + 1) + channel.ordinal[-1]
     known = pd.concat([channel.known, channel.known.iloc[[-1] * short]], ignore_index=True)
     return replace(channel, ordinal=np.r_[channel.ordinal, more], known=known)
-
-
-def plain(candidate: Candidate) -> dict[str, Any]:
-    own = "shared" if np.isinf(candidate.own) else candidate.own
-    return {**candidate.__dict__, "own": own}
-
-
-def settings_of(candidate: Candidate) -> dict[str, Any]:
-    """Constructor parameters that make the search unnecessary."""
-    return {
-        "transform": named_power(candidate.transform),
-        "lookback": candidate.lookback,
-        "sharing": "shared" if np.isinf(candidate.own) else candidate.own,
-        "steps": candidate.steps,
-        "mean": candidate.mean,
-        "average": False,
-    }

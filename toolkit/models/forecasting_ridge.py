@@ -45,6 +45,9 @@ class LagRegression:
     design : Design or None
         Columns of the mean function; None for no covariates. With `design.clock` one mean function for each place in
         the shortest season.
+    difference : int
+        Seasonal differences of this lag are regressed on their own lags, so that what the penalty draws to is the value
+        one season before; 0 for none.
     most : int
         Windows of a channel that are used at most, evenly spread.
     """
@@ -58,6 +61,7 @@ class LagRegression:
     ridge: float = 1e-4
     recursive: bool = False
     design: Design | None = None
+    difference: int = 0
     most: int = 40_000
     shared_: np.ndarray | None = field(default=None, repr=False)  # [lookback + 1 + past, steps]
     own_: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)
@@ -67,11 +71,16 @@ class LagRegression:
 
     @property
     def label(self) -> str:
-        way = "recursive" if self.recursive else "direct"
-        pooled = f"shared, ridge {self.ridge:g}" if np.isinf(self.own) else f"own, shrunk to shared by {self.own:g}"
-        mean = "" if self.design is None else f", mean function{' for each time of day' if self.design.clock else ''}"
+        way = "one step and on from there" if self.recursive else "one equation for each step ahead"
+        pooled = "coefficients the same for all series, " if len(self.scales_) > 1 else ""
+        pooled = pooled if np.isinf(self.own) else f"own coefficients, drawn to the shared ones by {self.own:g}, "
+        less = "their last value" if self.centre == 1 else f"the mean of the last {self.centre}"
+        terms = " + ".join(name for name, _ in self.design.terms_) if self.design is not None else ""
+        by = " for each time of day" if self.design is not None and self.design.clock else ""
+        right = f"{terms}{by} + errors on {self.lookback} lags" if terms else f"{self.lookback} lags"
         name = self.transform.label.format("y")
-        return f"{way}, {self.lookback} lags, less mean of {self.centre}, {pooled}, {name}{mean}"
+        name = f"difference({name}, {self.difference})" if self.difference else name
+        return f"{name} ~ {right} less {less}; {way}; {pooled}ridge {self.ridge:g}"
 
     @property
     def parameters(self) -> int:
@@ -81,7 +90,7 @@ class LagRegression:
     @property
     def memory(self) -> int:
         """Rows of the past that a forecast looks at."""
-        return max(self.lookback, 4 * self.season)
+        return max(self.lookback, 4 * self.season) + self.difference
 
     def fit(self, channels: list[Channel]) -> LagRegression:
         """Learn mean functions, scales and coefficients."""
@@ -89,8 +98,8 @@ class LagRegression:
         grams: list[tuple[Any, np.ndarray, np.ndarray, np.ndarray, int]] = []
         gram, cross, count = 0.0, 0.0, 0
         for channel in channels:
-            deviation = self._deviation(channel, learn=True)
-            made = self._moments(channel, deviation, steps)
+            values, _ = self._deviation(channel, learn=True)
+            made = self._moments(channel, self._differences(values), steps)
             if made is None:
                 continue
             g, c, squares, n = made
@@ -124,17 +133,35 @@ class LagRegression:
             The mean instead of the median, where a transform makes a difference.
         """
         at = np.array([len(channel)]) if origins is None else np.asarray(origins)
-        deviation = self._deviation(channel, learn=False)
-        values, mean_path = deviation
+        levels, mean_path = self._deviation(channel, learn=False)
+        values = self._differences(levels)
         scale = self.scales_.get(channel.key) or self._scale(channel)
         inputs, level = self._inputs(channel, values, at, scale)
         coefficients = self.own_.get(channel.key, self.shared_)
         path = self._iterate(inputs, coefficients) if self.recursive else inputs @ coefficients
         ahead = at[:, None] + np.arange(self.horizon)
-        z = path * scale + level + (mean_path[ahead] if mean_path is not None else 0.0)
-        variance = self.variance_.get(channel.key, np.zeros(1)) * scale**2 if mean else 0.0
-        y = self.transform.back(z, variance if not self.recursive else np.zeros(1))
+        z = self._sums(path * scale + level, levels, at) + (mean_path[ahead] if mean_path is not None else 0.0)
+        variance = self.variance_.get(channel.key, np.zeros(1)) * scale**2 if mean and not self.recursive else 0.0
+        y = self.transform.back(z, variance)
         return y[0] if origins is None else y
+
+    def _differences(self, values: np.ndarray) -> np.ndarray:
+        """Seasonal differences, [n]; before the first one stands the first one."""
+        lag = min(self.difference, len(values) - 1)
+        if lag <= 0:
+            return values
+        made = values[lag:] - values[:-lag]
+        return np.r_[np.full(lag, made[0]), made]
+
+    def _sums(self, path: np.ndarray, levels: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Forecasts of differences [origins, horizon] as forecasts of levels."""
+        lag = min(self.difference, len(levels) - 1)
+        if lag <= 0:
+            return path
+        path = path.copy()
+        for step in range(self.horizon):
+            path[:, step] += path[:, step - lag] if step >= lag else levels[np.maximum(at + step - lag, 0)]
+        return path
 
     def _iterate(self, inputs: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """One step at a time, [origins, horizon], in the centred units of the first step."""
@@ -193,17 +220,16 @@ class LagRegression:
         return np.clip(np.nan_to_num((values - mean) / spread), -5, 5)
 
     def _moments(
-        self, channel: Channel, deviation: tuple[np.ndarray, np.ndarray | None], steps: int
+        self, channel: Channel, values: np.ndarray, steps: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
         """Gram matrix [F, F], cross products [F, steps], squares [steps] and number of windows with a seen future."""
-        values, _ = deviation
-        first = min(self.lookback, max(1, len(values) - steps))
+        first = min(self.lookback + self.difference, max(1, len(values) - steps))
         at = np.arange(first, len(values) - steps + 1)
         if len(at) == 0:
             return None
         if not channel.seen.all():
             holes = np.r_[0, np.cumsum(~channel.seen)]
-            complete = holes[at + steps] == holes[at]
+            complete = holes[at + steps] == holes[np.maximum(at - self.difference, 0)]
             at = at[complete] if complete.sum() >= 2 else at
         at = at[:: max(1, -(-len(at) // self.most))]
         scale = self.scales_[channel.key]

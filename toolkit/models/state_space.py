@@ -20,7 +20,7 @@ from toolkit.models.forecast_frames import answer
 from toolkit.models.forecasting_channels import TRANSFORMS, BoxCox, Channel, channels_of, named_power
 from toolkit.models.state_space_columns import Columns
 from toolkit.models.state_space_parts import coefficients, newest, search_orders, seen_values, three_orders, written
-from toolkit.specification.series import guerrero, readable_power
+from toolkit.specification.series import useful_power
 
 __all__ = ["Sarimax", "Structural"]
 
@@ -116,7 +116,7 @@ class _StateSpace(BaseEstimator):
 
     def _power(self, channel: Channel, season: int) -> float:
         if self.transform == "auto":
-            return readable_power(guerrero(channel.values, season))
+            return useful_power(channel.values, season)
         if isinstance(self.transform, str) and self.transform not in TRANSFORMS:
             raise unknown("transform", self.transform, ("auto", *TRANSFORMS))
         power = float(TRANSFORMS.get(self.transform, self.transform))
@@ -145,7 +145,7 @@ class Sarimax(_StateSpace):
     seasonal : "auto" or [P, D, Q]
         At the first seasonal period, when that is at most 24; longer seasons enter as sines and cosines.
     transform : "auto", "none", "log" or float
-        "auto" is the power of Guerrero between 0 and 1; a number is a Box-Cox power.
+        "auto" is the power of Guerrero between 0 and 1, where the level changes enough for one; a number is a power.
     coverage : float
         Of the intervals.
     window : int
@@ -248,16 +248,23 @@ class Structural(_StateSpace):
             raise InputError(f"autoregressive: expected auto, 0 or 1, got {self.autoregressive!r}")
         levels = LEVELS if self.level == "auto" else (self.level,)
         orders = (0, 1) if self.autoregressive == "auto" else (int(self.autoregressive),)
-        burn = 2 + max(self.season_ - 1, 0) + X.shape[1]
-        fits = {}
-        for level, order in product(levels, orders):
-            model = UnobservedComponents(
-                z, level, seasonal=self.season_ or None, autoregressive=order or None,
-                exog=X if X.shape[1] else None, loglikelihood_burn=burn,
-            )  # fmt: skip
-            fits[level, order] = model.fit(disp=False, maxiter=200)
-        best = min(fits, key=lambda key: fits[key].aicc)
+        candidates = list(product(levels, orders))
+        best = candidates[0]
+        if len(candidates) > 1:
+            burn = 2 + max(self.season_ - 1, 0) + X.shape[1]
+            fits = {key: self._model(z, X, *key, burn).fit(disp=False, maxiter=200) for key in candidates}
+            best = min(fits, key=lambda key: fits[key].aicc)
+        fit = self._model(z, X, *best).fit(disp=False, maxiter=200)
         parts = [best[0], *([f"season({self.season_})"] if self.season_ else []), *(["AR(1)"] if best[1] else [])]
         formula = " + ".join([*self.columns_.terms, *parts])
         frozen = {"level": best[0], "autoregressive": best[1]}
-        return fits[best], formula, frozen, [SEARCHED] if len(fits) > 1 else []
+        return fit, formula, frozen, [SEARCHED] if len(candidates) > 1 else []
+
+    def _model(
+        self, z: np.ndarray, X: np.ndarray, level: str, autoregressive: int, burn: int | None = None
+    ) -> UnobservedComponents:
+        """The model of a level, with as many values left out of the likelihood as are told."""
+        return UnobservedComponents(
+            z, level, seasonal=self.season_ or None, autoregressive=autoregressive or None,
+            exog=X if X.shape[1] else None, **({} if burn is None else {"loglikelihood_burn": burn}),
+        )  # fmt: skip

@@ -16,7 +16,7 @@ from toolkit.data.series import SeriesData
 from toolkit.errors import InputError, unknown
 from toolkit.models.forecast_frames import answer, fill_missing, series_rows
 from toolkit.models.forecasting_channels import TRANSFORMS, BoxCox, named_power
-from toolkit.specification.series import guerrero, readable_power, unit_root
+from toolkit.specification.series import unit_root, useful_power
 
 __all__ = ["VectorAutoregression"]
 
@@ -151,7 +151,7 @@ class VectorAutoregression(BaseEstimator):
             )
         if self.transform != "auto":
             return BoxCox(TRANSFORMS[self.transform])
-        powers = [readable_power(guerrero(column)) for column in y.T]
+        powers = [useful_power(column) for column in y.T]
         return BoxCox(0.0 if y.min() > 0 and np.median(powers) < 0.5 else 1.0)
 
     def _path(self, fit: dict[str, Any], y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

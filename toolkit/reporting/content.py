@@ -124,11 +124,10 @@ def _float(value: Any) -> float:
 
 
 def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:
-    """What each arm that says something about itself was: formula, family, members, notes and term table."""
+    """What each arm that says something about itself was: formula, family, notes, terms, tables of tests, summary."""
     found = []
     for name in dict.fromkeys([*sides(comparison), *comparison.arms]):
         arm = comparison.arms[name]
-        table = terms(arm)
         facts = {
             "family": fact(arm, "family"),
             "members": arm.members or fact(arm, "members"),
@@ -136,23 +135,45 @@ def specifications(comparison: Comparison, most: int) -> list[dict[str, Any]]:
             "best epochs": fact(arm, "best_epochs"),
         }
         formula, notes = arm.formula or fact(arm, "formula"), fact(arm, "notes") or []
-        rows = table.drop(columns=[c for c in table if table[c].map(lambda v: isinstance(v, (dict, list))).any()])
-        if formula or len(rows) or any(value is not None for value in facts.values()):
+        table = _columns_and_rows(terms(arm), most)
+        if formula or table["rows"] or any(value is not None for value in facts.values()):
             found.append(
                 {
                     "arm": name,
                     "formula": formula,
                     "facts": {key: fact_text(value) for key, value in facts.items() if value is not None},
                     "notes": [notes] if isinstance(notes, str) else list(notes),
-                    "columns": [str(column).replace("_", " ") for column in rows],
-                    "rows": [
-                        [cell_text(column, value) for column, value in row.items()]
-                        for row in rows.head(most).to_dict("records")
+                    **table,
+                    "tables": [
+                        {"title": one["title"], **_columns_and_rows(pd.DataFrame(one["rows"]), most)}
+                        for one in fact(arm, "tables") or []
+                        if len(one["rows"])
                     ],
-                    "more": max(len(rows) - most, 0),
+                    "summary": fact(arm, "summary"),
+                    "frozen": _frozen(arm),
                 }
             )
     return found
+
+
+def _columns_and_rows(table: pd.DataFrame, most: int) -> dict[str, Any]:
+    """A table as texts: columns, the first rows, and how many there are more."""
+    table = table.drop(columns=[c for c in table if table[c].map(lambda v: isinstance(v, (dict, list))).any()])
+    return {
+        "columns": [str(column).replace("_", " ") for column in table],
+        "rows": [
+            [cell_text(column, value) for column, value in row.items()] for row in table.head(most).to_dict("records")
+        ],
+        "more": max(len(table) - most, 0),
+    }
+
+
+def _frozen(arm: ArmResult) -> str | None:
+    """The settings that would make the choice of this arm's form unnecessary, for a pipeline file."""
+    settings = fact(arm, "frozen")
+    if not settings:
+        return None
+    return yaml.safe_dump({"arms": {arm.name: plain(settings)}}, sort_keys=False, allow_unicode=True, width=100)
 
 
 def test_row(test: Test) -> dict[str, str]:

@@ -122,4 +122,6 @@ def _specifications(comparison: Comparison) -> list[str]:
             parts.append(_code(one["formula"]))
         parts.append("\n".join(f"- {key}: {_plain(value)}" for key, value in one["facts"].items()))
         parts.append(_table(one["columns"], one["rows"]))
+        for table in one["tables"]:
+            parts += [_plain(table["title"]), _table(table["columns"], table["rows"])]
     return parts

@@ -11,11 +11,12 @@ from statsmodels.base.transform import BoxCox
 from statsmodels.tsa.seasonal import MSTL, STL
 from statsmodels.tsa.stattools import adfuller, kpss
 
-__all__ = ["SeriesTests", "examine", "guerrero", "readable_power", "seasonal_strengths", "unit_root"]
+__all__ = ["SeriesTests", "examine", "guerrero", "seasonal_strengths", "unit_root", "useful_power"]
 
 ALPHA = 0.05
 STRONG_SEASON = 0.64  # strength above which a seasonal difference is taken (Wang, Smith and Hyndman 2006; FPP3, 9.1)
 MOST_DIFFERENCES = 2
+LEVELS_APART = 1.5  # highest mean of a stretch over the lowest, below which no power is taken
 MOST_VALUES = 3_000  # the newest, for the tests of unit roots: more cost seconds and change nothing in the answer
 MOST_SEASONS = 30  # of the longest period, the newest, for the decomposition
 
@@ -27,8 +28,9 @@ class SeriesTests:
     Attributes
     ----------
     power : float
-        Box-Cox power that evens out the spread of the seasons (Guerrero 1993), before any clipping; NaN when a value is
-        not above 0.
+        Box-Cox power that evens out the spread of the seasons (Guerrero 1993); NaN when a value is not above 0.
+    useful_power : float
+        The power to take, see `useful_power`.
     strengths : dict of int to float
         Seasonal period -> strength between 0 and 1, 1 - var(rest) / var(season + rest).
     trend : float
@@ -42,6 +44,7 @@ class SeriesTests:
     """
 
     power: float
+    useful_power: float = 1.0
     strengths: dict[int, float] = field(default_factory=dict)
     trend: float = np.nan
     adf_p_value: float = np.nan
@@ -61,9 +64,9 @@ def examine(y: np.ndarray, periods: Sequence[int] = ()) -> SeriesTests:
         Seasonal periods in steps; those of which y holds fewer than two are passed over.
     """
     y = np.asarray(y, dtype=float)
-    power = guerrero(y, min(periods, default=0))
+    power, use = guerrero(y, min(periods, default=0)), useful_power(y, min(periods, default=0))
     if len(y) < 8 or np.ptp(y) == 0:
-        return SeriesTests(power)
+        return SeriesTests(power, use)
     strengths, trend = seasonal_strengths(y, periods)
     strongest = max(strengths, key=strengths.__getitem__, default=0)
     lag = strongest if strengths.get(strongest, 0.0) > STRONG_SEASON else 0
@@ -73,7 +76,7 @@ def examine(y: np.ndarray, periods: Sequence[int] = ()) -> SeriesTests:
     while found["unit_root"] and count < MOST_DIFFERENCES:
         count += 1
         found = unit_root(np.diff(z, n=count))
-    return SeriesTests(power, strengths, trend, first["adf_p_value"], first["kpss_p_value"], count, lag)
+    return SeriesTests(power, use, strengths, trend, first["adf_p_value"], first["kpss_p_value"], count, lag)
 
 
 def guerrero(y: np.ndarray, period: int = 0) -> float:
@@ -149,9 +152,15 @@ def unit_root(y: np.ndarray, alpha: float = ALPHA) -> dict[str, float | bool]:
     return {"adf_p_value": p_adf, "kpss_p_value": p_kpss, "unit_root": bool(p_adf > alpha and p_kpss < alpha)}
 
 
-def readable_power(power: float) -> float:
-    """A Box-Cox power for use: between 0 (log) and 1 (none), to one decimal; 1 where none could be found.
+def useful_power(y: np.ndarray, period: int = 0) -> float:
+    """A Box-Cox power for use: Guerrero's between 0 (log) and 1 (none), to one decimal.
 
-    Forecasts can hit the upper limit that negative powers have; powers above 1 make small values spread.
+    1 where none can be found, and where the level of the series changes so little that a power would change nothing but
+    the units: of ten stretches of the series the highest mean must be at least 1.5 times the lowest. Forecasts can hit
+    the upper limit that negative powers have; powers above 1 spread small values.
     """
-    return 1.0 if np.isnan(power) else round(float(np.clip(power, 0.0, 1.0)), 1)
+    power = guerrero(y, period)
+    if np.isnan(power):
+        return 1.0
+    means = [part.mean() for part in np.array_split(np.asarray(y, dtype=float), 10) if len(part)]
+    return round(float(np.clip(power, 0.0, 1.0)), 1) if max(means) >= LEVELS_APART * min(means) else 1.0
