@@ -41,6 +41,16 @@ def test_strength_tells_a_season_from_noise():
     assert seasonal_strengths(noise, [300])[0] == {}
 
 
+def test_the_strength_of_a_year_of_hours():
+    t = np.arange(3 * 8766)
+    day = np.sin(2 * np.pi * t / 24)
+    noise = np.random.default_rng(4).normal(0, 0.5, len(t))
+    year = np.sqrt(2 * 0.25 / 24) * np.sin(2 * np.pi * t / 8766)  # variance of the daily mean of the noise, .25 / 24
+    strengths, _ = seasonal_strengths(day + year + noise, [24, 168, 8766])
+    assert strengths[8766] == pytest.approx(0.5, abs=0.05)
+    assert strengths[24] > 0.6 and seasonal_strengths(day + noise, [24, 8766])[0][8766] < 0.05
+
+
 def test_unit_roots():
     rng = np.random.default_rng(1)
     steps = rng.normal(size=400)

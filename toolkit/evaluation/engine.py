@@ -18,7 +18,10 @@ import joblib
 
 from toolkit.errors import InputError, unknown
 
-__all__ = ["Cache", "Plan", "Progress", "available_cores", "check_engine", "content_hash", "plan_workers", "run_cells"]
+__all__ = [
+    "Cache", "Heard", "Plan", "Progress", "available_cores", "check_engine", "content_hash", "plan_workers",
+    "run_cells",
+]  # fmt: skip
 
 # Name of a joblib backend -> the package that it needs beyond joblib.
 ENGINES = {"loky": None, "threading": None, "dask": "distributed", "ray": "ray"}
@@ -39,6 +42,22 @@ class Plan:
 
     workers: int
     threads: int  # does not depend on `workers`, so that results do not either
+
+
+class Heard:
+    """Passes on which cells are finished and, between them, how far the running one has come."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self.progress, self.total, self.done = progress, total, 0
+
+    def __call__(self, label: str, done: int, total: int, seconds_left: float | None) -> None:
+        self.done = done
+        if self.progress is not None:
+            self.progress(label, done, total, seconds_left)
+
+    def within(self, words: str, seconds_left: float) -> None:
+        if self.progress is not None:
+            self.progress(words, self.done, self.total, seconds_left)
 
 
 class Cache:

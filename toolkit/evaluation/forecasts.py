@@ -15,11 +15,14 @@ from sklearn.base import BaseEstimator, clone
 from toolkit.data.origins import past_rows
 from toolkit.data.series import SeriesData
 from toolkit.data.splits import Fold, Splits
-from toolkit.evaluation.engine import Cache, Progress, content_hash, plan_workers, run_cells
+from toolkit.evaluation.engine import Cache, Heard, Progress, available_cores, content_hash, plan_workers, run_cells
 from toolkit.evaluation.evaluate import COLUMNS, Evaluation
 from toolkit.evaluation.provenance import code_of, toolkit_code
+from toolkit.models.ticker import listening
 
 __all__ = ["ForecastCell", "ForecastResult", "evaluate_forecasts", "fit_forecast_cell", "forecast_cells"]
+
+PANEL = 50  # series from which an arm can keep all cores busy at a single origin
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,12 @@ def evaluate_forecasts(
         Rows whose target was not observed are left out, and rows of a series that some arm failed on, for all arms.
     """
     cells = forecast_cells(data, splits, arms, every, refit)
-    plan = plan_workers(len(cells), len(data.frame), workers)
-    results = run_cells(
-        cells, partial(fit_forecast_cell, data=data, threads=plan.threads), plan, cache, progress, backend
-    )
+    panel = len(splits.folds) == 1 and len(data.names) >= PANEL  # each arm works on many series at once
+    plan = plan_workers(len(cells), len(data.frame), 1 if panel and workers is None else workers)
+    threads = available_cores() if panel else plan.threads
+    heard = Heard(progress, len(cells))
+    with listening(heard.within):
+        results = run_cells(cells, partial(fit_forecast_cell, data=data, threads=threads), plan, cache, heard, backend)
     return _collect(data, list(arms), cells, results)
 
 

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from toolkit.data.series import SeriesData
 from toolkit.errors import unknown
 from toolkit.models.forecast_frames import answer, channels, fill_missing, steps_ahead, trim
+from toolkit.models.ticker import ticking
 
 __all__ = ["Arima", "Classical", "Ets", "Theta"]
 
@@ -65,14 +66,14 @@ class Classical(BaseEstimator):
         """Forecast every row of `future`; a series that fails, or comes too late, is named in `failed_series_`."""
         ahead, deadline = steps_ahead(future, past.series), time.monotonic() + self.budget
         jobs = [(name, target, y) for name, target, y in channels(past) if name in ahead and len(trim(y))]
-        made = joblib.Parallel(self.n_jobs)(
+        made = joblib.Parallel(self.n_jobs, return_as="generator")(
             joblib.delayed(_one)(trim(y), past.periods, ahead[name], self._members(), self.coverage, deadline)
             for name, _, y in jobs
         )
         predicted: dict[tuple[Any, str], np.ndarray] = {}
         intervals: dict[tuple[Any, str], tuple[np.ndarray, np.ndarray]] = {}
         self.failed_series_: dict[Any, str] = {}
-        for (name, target, _), outcome in zip(jobs, made, strict=True):
+        for (name, target, _), outcome in zip(jobs, ticking(made, len(jobs)), strict=True):
             if isinstance(outcome, str):
                 self.failed_series_[name] = outcome.replace("BUDGET", f"{self.budget:g} s")
                 continue

@@ -17,8 +17,9 @@ ALPHA = 0.05
 STRONG_SEASON = 0.64  # strength above which a seasonal difference is taken (Wang, Smith and Hyndman 2006; FPP3, 9.1)
 MOST_DIFFERENCES = 2
 LEVELS_APART = 1.5  # highest mean of a stretch over the lowest, below which no power is taken
-MOST_VALUES = 3_000  # the newest, for the tests of unit roots: more cost seconds and change nothing in the answer
-MOST_SEASONS = 30  # of the longest period, the newest, for the decomposition
+MOST_VALUES = 1_000  # the newest, for the tests of unit roots: more cost seconds and change nothing in the answer
+MOST_SEASONS = 10  # of the longest period, the newest, for the decomposition
+LONGEST_STL = 400  # steps of a season that is decomposed by local regressions
 
 
 @dataclass(frozen=True)
@@ -111,23 +112,43 @@ def guerrero(y: np.ndarray, period: int = 0) -> float:
 def seasonal_strengths(y: np.ndarray, periods: Sequence[int]) -> tuple[dict[int, float], float]:
     """(period -> strength of that season, strength of the trend), from STL or, with several periods, MSTL.
 
+    A season of more than 400 steps, such as the year of hourly values, is measured on the means of the shortest one, as
+    three pairs of sines and cosines beside a straight line: the local regressions of STL would take minutes.
+
     References
     ----------
     Wang, Smith and Hyndman, Data Mining and Knowledge Discovery 13 (2006), 335-364; FPP3, section 4.3.
     """
+    y = np.asarray(y, dtype=float)
     usable = sorted({int(p) for p in periods if p > 1 and len(y) >= 2 * p + 2})
-    if not usable:
-        return {}, np.nan
-    y = np.asarray(y, dtype=float)[-MOST_SEASONS * usable[-1] :]
-    if len(usable) == 1:
-        parts = STL(y, period=usable[0], robust=False).fit()
+    short = [p for p in usable if p <= LONGEST_STL]
+    if not short:
+        return {p: _harmonic_strength(y, p, 1) for p in usable}, np.nan
+    newest = y[-MOST_SEASONS * short[-1] :]
+    jump = max(short[0] // 10, 1)  # local regressions at every so many steps, interpolated between, as R does
+    jumps = {"trend_jump": jump, "low_pass_jump": jump}
+    if len(short) == 1:
+        parts = STL(newest, period=short[0], **jumps).fit()
         seasons = np.asarray(parts.seasonal)[:, None]
     else:
-        parts = MSTL(y, periods=tuple(usable)).fit()
-        seasons = np.asarray(parts.seasonal).reshape(len(y), -1)
+        parts = MSTL(newest, periods=tuple(short), stl_kwargs=jumps).fit()
+        seasons = np.asarray(parts.seasonal).reshape(len(newest), -1)
     rest = np.asarray(parts.resid)
-    strengths = {period: _strength(seasons[:, k], rest) for k, period in enumerate(usable)}
+    strengths = {period: _strength(seasons[:, k], rest) for k, period in enumerate(short)}
+    strengths |= {p: _harmonic_strength(y, p, short[0]) for p in usable if p > LONGEST_STL}
     return strengths, _strength(np.asarray(parts.trend), rest)
+
+
+def _harmonic_strength(y: np.ndarray, period: int, block: int) -> float:
+    """Strength of three harmonics of a period beside a straight line, in means of `block` values."""
+    count = len(y) // block
+    means = y[len(y) - count * block :].reshape(count, block).mean(axis=1)
+    t = np.arange(count)
+    angle = 2 * np.pi * t[:, None] * np.arange(1, 4) * block / period
+    waves = np.column_stack([np.sin(angle), np.cos(angle)])
+    X = np.column_stack([np.ones(count), t / count, waves])
+    beta = np.linalg.lstsq(X, means, rcond=None)[0]
+    return _strength(waves @ beta[2:], means - X @ beta)
 
 
 def _strength(part: np.ndarray, rest: np.ndarray) -> float:
