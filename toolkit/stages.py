@@ -54,11 +54,8 @@ def who_judges(settings: Pipeline, dataset: Dataset, series: SeriesData | None, 
     chosen = settings.splits
     if series is not None:
         if chosen.scheme == "official":
-            splits = official(series)
-        else:
-            splits = rolling_origin(series, chosen.origins or 5, chosen.step, chosen.window)
-        series.future_of(np.unique(np.concatenate([fold.judge for fold in splits.folds])))  # before the first fit
-        return splits
+            return official(series)
+        return rolling_origin(series, chosen.origins or 5, chosen.step, chosen.window)
     named = chosen.model_dump(exclude_none=True)
     if chosen.table is not None:
         named["table"] = beside(chosen.table, base)

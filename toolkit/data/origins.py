@@ -36,7 +36,8 @@ def rolling_origin(
     Raises
     ------
     InputError
-        When the history is too short for so many origins.
+        When the history is too short for so many origins, or a column that is named in known_ahead has no value in a
+        row that is to be forecast.
     """
     horizon = horizon or data.horizon
     step = step or horizon
@@ -64,6 +65,7 @@ def rolling_origin(
         folds.append(Fold(0, number, rows[train], rows[judge & started]))
     kind = f"the last {window} steps" if window else "everything before the origin"
     reason = f"{origins} origins {step} steps apart, horizon {horizon}; trained on {kind}"
+    data.future_of(np.unique(np.concatenate([fold.judge for fold in folds])))
     return Splits("rolling_origin", tuple(folds), 0, reason)
 
 
@@ -73,7 +75,8 @@ def official(data: SeriesData, column: str | None = None) -> Splits:
     Raises
     ------
     InputError
-        Without such a column, with unknown labels, or when a training row comes after a test row.
+        Without such a column, with unknown labels, when a training row comes after a test row, or when a column that is
+        named in known_ahead has no value in a test row.
     """
     column = column or data.split
     if column is None or column not in data.frame:
@@ -93,6 +96,7 @@ def official(data: SeriesData, column: str | None = None) -> Splits:
     rows, lengths = np.arange(len(test)), pd.Series(test).groupby(keys, sort=False).sum()
     steps = f"{lengths.min()}" if lengths.min() == lengths.max() else f"{lengths.min()} to {lengths.max()}"
     reason = f"the official test part: the last {steps} steps of {len(lengths)} series"
+    data.future_of(rows[test])
     return Splits("official", (Fold(0, 0, rows[~test], rows[test]),), 0, reason)
 
 
