@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.comparison.tables import folds_table, origins_table
+from toolkit.comparison.sentence import verdict_reasons, verdict_sentence
 from toolkit.comparison.verdict import compare_arms
 from toolkit.errors import InputError
 
@@ -59,33 +60,135 @@ def test_perfect_twins_are_equivalent():
 def test_sentence_neural():
     _, v = compare_arms(folds_table(gain=0.2), "rmse", PAIR)
     assert v.decision == "neural" and v.winner == "neural" and v.estimate > 0
-    assert v.sentence.startswith("neural predicts better than regression: RMSE ")
-    assert "a gain of 0." in v.sentence and "95 % interval" in v.sentence and "the margin of 1 % (" in v.sentence
-    assert f"{v.details['gain_percent']:.3g} % of the score of regression" in v.sentence
+    gain, low, high = (f"{v.details[k]:.3g} %" for k in ("gain_percent", "lower_percent", "upper_percent"))
+    scores = f"RMSE {v.details['scores']['neural']:.4g} against {v.details['scores']['regression']:.4g}"
+    assert v.sentence == (
+        f"neural predicts better than regression, by {gain} ({scores}; 95 % interval of the gain {low} to {high}). "
+        "The chance that the gain exceeds the margin of 1 % is over 99.9 %."
+    )
+    numbers = v.reasons[1]
+    assert f"{v.estimate:.4g} RMSE" in numbers and f"{v.lower:.4g} to {v.upper:.4g}" in numbers
+    assert "row-level test over all folds, 400 rows" in numbers
 
 
 def test_sentence_regression_with_an_absolute_margin():
     _, v = compare_arms(folds_table(gain=-0.25), "mae", PAIR, {"value": 0.02, "unit": "absolute"})
     assert v.decision == "regression" and v.estimate < 0
-    assert v.sentence.startswith("regression predicts better than neural: MAE ")
-    assert (
-        "a gain of 0." in v.sentence
-        and "the margin of 0.02 is" in v.sentence
-        and "-" not in v.sentence.split("gain of")[1][:4]
-    )
+    low, high = -v.upper, -v.lower  # as seen from the regression, in units of the metric
+    assert v.sentence.startswith(f"regression predicts better than neural, by {-v.estimate:.4g} (MAE ")
+    assert f"interval of the gain {low:.4g} to {high:.4g})" in v.sentence
+    assert "exceeds the margin of 0.02 is" in v.sentence
+
+
+def test_sentence_regression_in_per_cent_says_of_what():
+    _, v = compare_arms(folds_table(gain=-0.25), "rmse", PAIR)
+    assert f"by {-v.details['gain_percent']:.3g} % of the score of regression (RMSE" in v.sentence
 
 
 def test_sentence_equivalent():
     _, v = compare_arms(folds_table(n=3000), "rmse", PAIR, {"value": 5, "unit": "percent"})
     assert v.decision == "equivalent" and v.winner is None
-    assert "are equivalent for this purpose" in v.sentence and "smaller than the margin of 5 %" in v.sentence
+    assert v.sentence.startswith("regression and neural are equivalent for this purpose: RMSE ")
+    ahead = "neural" if v.estimate >= 0 else "regression"
+    assert f"{ahead} ahead by {abs(v.details['gain_percent']):.2g} %" in v.sentence
+    assert "worse to" in v.sentence  # the interval holds 0, told in words and not with a minus
+    assert "smaller than the margin of 5 % is over 99.9 %. Take the cheaper" in v.sentence
 
 
 def test_sentence_undecided_says_what_would_decide():
     _, v = compare_arms(folds_table(n=80, gain=0.03, noise=0.4), "rmse", PAIR)
     assert v.decision == "undecided"
-    assert v.sentence.startswith("Undecided between regression and neural") and "would" in v.sentence
+    ahead, behind = PAIR[::-1] if v.estimate > 0 else PAIR
+    assert v.sentence.startswith(f"Not decided: {ahead} scores better than {behind} here, by ")
+    assert " % worse to " in v.sentence and "95 % is needed." in v.sentence
+    needed = v.details["units_needed"]
+    assert needed["needed"] is None or f"About {needed['needed']:,} rows instead of 80 would decide it." in v.sentence
     assert v.details["detectable_gain"] > 0
+    assert any(f"in four of five cases is {v.details['detectable_gain']:.4g} RMSE" in r for r in v.reasons)
+
+
+FACTS = {
+    "decision": "undecided",
+    "reason": "no claim reaches a probability of 0.95",
+    "arms": PAIR,
+    "label": "RMSE",
+    "scores": (1.0, 0.98),
+    "gain": 0.02,
+    "lower": -0.01,
+    "upper": 0.05,
+    "gain_percent": 2.0,
+    "lower_percent": -1.0,
+    "upper_percent": 5.0,
+    "reference": "regression",
+    "margin": 0.01,
+    "margin_given": {"value": 1.0, "unit": "percent"},
+    "probabilities": {"neural": 0.85, "equivalent": 0.13, "regression": 0.02},
+    "test": "corrected_row_test",
+    "n": 300,
+    "unit": "rows",
+    "detectable": 0.03,
+    "needed": {"claim": "neural", "unit": "rows", "now": 300, "needed": 900, "rows_needed": 900, "factor": 3.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {},
+            "Not decided: neural scores better than regression here, by 2 % (RMSE 0.98 against 1), but the true gain "
+            "may be anything from 1 % worse to 5 % better (95 % interval). The chance that neural is better by more "
+            "than the margin of 1 % is 85.0 %; 95 % is needed. About 900 rows instead of 300 would decide it.",
+        ),
+        (
+            {"gain": -0.02, "gain_percent": -2.0, "lower_percent": -5.0, "upper_percent": 1.0},
+            "regression scores better",
+        ),
+        ({"lower_percent": 0.5}, "may be anything from 0.5 % to 5 % (95 % interval)"),
+        (
+            {"probabilities": {"neural": 0.1, "equivalent": 0.8, "regression": 0.1}},
+            "they differ by less than the margin",
+        ),
+        (
+            {"probabilities": {"neural": 0.96, "equivalent": 0.03, "regression": 0.01}, "reason": "p = 0.07"},
+            "is 96.0 %; but p = 0.07.",
+        ),
+        ({"needed": {"needed": None}}, "no realistic amount of data would decide it"),
+        ({"gain_percent": None}, "by 0.02 (RMSE 0.98 against 1), but the true gain may be anything from 0.01 worse"),
+        (
+            {"cause": "the same in every row"},
+            "Not decided between regression and neural (RMSE 1 against 0.98): the same",
+        ),
+        ({"identical": True, "decision": "equivalent"}, "same predictions up to rounding (RMSE 1)"),
+        (
+            {"encompassing": {"use_both": True, "mean_weight": 0.61, "score": 0.95}},
+            "Use both if you can: 61 % neural and the rest regression reach RMSE 0.95, better than either alone.",
+        ),
+        ({"quick": True}, "quick run"),
+        ({"provisional": "one fold failed"}, "The verdict is provisional: one fold failed."),
+        ({"targets": {"a": 1.0, "b": None}}, "These are averages over 2 targets."),
+    ],
+)
+def test_every_branch_of_the_sentence(change, words):
+    assert words in verdict_sentence({**FACTS, **change})
+
+
+def test_reasons_hold_the_numbers_behind():
+    lines = verdict_reasons(
+        {
+            **FACTS,
+            "targets": {"a": 1.0, "b": None},
+            "uncertainty": {"rows_share": 0.5, "splits_share": 0.4, "seeds_share": 0.1},
+        }
+    )
+    assert lines[0].startswith("undecided: no claim")
+    assert "gain of neural over regression: 0.02 RMSE (2 % of regression's), 95 % interval -0.01 to 0.05" in lines[1]
+    assert "in four of five cases is 0.03 RMSE" in lines[2]
+    assert "900 rows (now 300) give the answer in four of five cases: neural wins" in lines[3]
+    assert lines[4].endswith(
+        "50 % from the judging rows, 40 % from other training rows, 10 % from the seeds of the nets"
+    )
+    assert lines[5] == "gain of neural by target: a 1 %, b no score to compare"
 
 
 def test_sentence_targets_quick_and_provisional():

@@ -16,6 +16,7 @@ __all__ = ["Simulated", "pair_arrays", "simulate"]
 
 FOLDS = 5
 UNEVEN = (0.10, 0.15, 0.20, 0.25, 0.30)  # share of the rows in each fold
+SPLITS, JUDGED = 20, 0.1  # random splits: how many, and the share of rows that judges in each
 GROUP_SIZE = 10
 BLOCK = 5  # inputs that each arm sees
 WIDTH, MEMBERS = 20, 3  # random features of a net, and nets in an arm
@@ -37,8 +38,9 @@ def simulate(rng: np.random.Generator, n: int, noise: str, sizes: str, family: s
     Parameters
     ----------
     noise : {"homoskedastic", "heteroskedastic", "grouped"}
-    sizes : {"even", "uneven"}
-        Fold sizes; rows (or whole groups) fall into folds at random.
+    sizes : {"even", "uneven", "random"}
+        Fold sizes; rows (or whole groups) fall into folds at random. "random": 20 random splits with a tenth of the
+        rows in each, so that a row judges in several splits or in none.
     family : {"blocks", "noise", "random nets"}
         Both arms are the same learner on inputs that are exchangeable, so that their expected risk is equal. blocks:
         least squares on one half of the informative inputs each. noise: least squares on the truth and useless inputs,
@@ -52,7 +54,7 @@ def simulate(rng: np.random.Generator, n: int, noise: str, sizes: str, family: s
     error = left
     if noise == "heteroskedastic":
         error = error * np.exp(0.7 * first[:, 0] + 0.7 * second[:, 0]) / 1.6
-    fold = _folds(rng, n, sizes, groups)
+    row, fold = _judges(rng, n, sizes, groups)
     if family == "random nets":
         return _nets(rng, np.column_stack([first[:, :2], second[:, :1]]), error, fold, groups)
     if family == "noise":
@@ -62,8 +64,8 @@ def simulate(rng: np.random.Generator, n: int, noise: str, sizes: str, family: s
     else:
         y = 0.3 * first.sum(axis=1) + (0.3 + tilt) * second.sum(axis=1) + error
         arms = [first, second]
-    predicted = np.column_stack([_least_squares(arm, y, fold, 1e-9) for arm in arms])
-    paired, design = pair_arrays(y, predicted, fold, groups)
+    predicted = np.column_stack([_least_squares(arm, y, row, fold, 1e-9) for arm in arms])
+    paired, design = pair_arrays(y, predicted, fold, groups, row)
     return Simulated(paired, design, 0.0)
 
 
@@ -78,24 +80,31 @@ def _inputs(rng: np.random.Generator, n: int, groups: np.ndarray | None) -> tupl
     return first, second, error + rng.normal(size=count)[groups]
 
 
-def _folds(rng: np.random.Generator, n: int, sizes: str, groups: np.ndarray | None) -> np.ndarray:
+def _judges(rng: np.random.Generator, n: int, sizes: str, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which row judges in which fold or split: [m], [m]."""
     units = n if groups is None else int(groups[-1]) + 1
+    if sizes == "random":
+        count = max(1, round(JUDGED * units))
+        drawn = np.argsort(rng.random((SPLITS, units)), axis=1)[:, :count]  # [splits, judging units]
+        chosen = np.zeros((SPLITS, units), dtype=bool)
+        np.put_along_axis(chosen, drawn, True, axis=1)
+        fold, row = np.nonzero(chosen if groups is None else chosen[:, groups])
+        return row, fold
     edges = np.cumsum(UNEVEN) if sizes == "uneven" else np.arange(1, FOLDS + 1) / FOLDS
     fold = np.searchsorted(edges, (rng.permutation(units) + 0.5) / units)
-    return fold if groups is None else fold[groups]
+    return np.arange(n), fold if groups is None else fold[groups]
 
 
-def _least_squares(X: np.ndarray, y: np.ndarray, fold: np.ndarray, penalty: float) -> np.ndarray:
-    """Out-of-fold predictions [n] of a ridge regression with intercept."""
+def _least_squares(X: np.ndarray, y: np.ndarray, row: np.ndarray, fold: np.ndarray, penalty: float) -> np.ndarray:
+    """Predictions [m] of judging rows by ridge regressions with intercept that were fitted on the other rows."""
     X = np.column_stack([np.ones(len(X)), X])
-    grams = np.array([X[fold == j].T @ X[fold == j] for j in range(FOLDS)])
-    moments = np.array([X[fold == j].T @ y[fold == j] for j in range(FOLDS)])
+    parts = [row[fold == j] for j in range(fold.max() + 1)]
+    grams = np.array([X[part].T @ X[part] for part in parts])
+    moments = np.array([X[part].T @ y[part] for part in parts])
     ridge = penalty * np.eye(X.shape[1])
     ridge[0, 0] = 0.0
-    coefficients = np.linalg.solve(grams.sum(axis=0) - grams + ridge, (moments.sum(axis=0) - moments)[:, :, None])[
-        :, :, 0
-    ]
-    return np.einsum("ij,ij->i", X, coefficients[fold])
+    coefficients = np.linalg.solve(X.T @ X - grams + ridge, (X.T @ y - moments)[:, :, None])[:, :, 0]
+    return np.einsum("ij,ij->i", X[row], coefficients[fold])
 
 
 def _nets(
@@ -106,25 +115,34 @@ def _nets(
     for side in range(2):
         for member in range(MEMBERS):
             hidden = truth @ rng.normal(size=(truth.shape[1], WIDTH)) + rng.normal(size=WIDTH)
-            members[side, member] = _least_squares(np.maximum(hidden, 0.0), y, fold, 1.0)
+            members[side, member] = _least_squares(np.maximum(hidden, 0.0), y, np.arange(len(y)), fold, 1.0)
     paired, design = pair_arrays(y, members.mean(axis=1).T, fold, groups)
     return Simulated(paired, design, sum(member_variance(paired, members[side], side) for side in range(2)))
 
 
 def pair_arrays(
-    y: np.ndarray, predicted: np.ndarray, fold: np.ndarray, groups: np.ndarray | None = None
+    y: np.ndarray,
+    predicted: np.ndarray,
+    fold: np.ndarray,
+    groups: np.ndarray | None = None,
+    row: np.ndarray | None = None,
 ) -> tuple[PairedRows, Design]:
-    """What `pair_rows` and `make_design` make of one repeat of folds and one target, without the table."""
+    """What `pair_rows` and `make_design` make of one repeat of folds and one target, without the table.
+
+    `y` and `groups` are by row [n]; `predicted`, `fold` and `row` by prediction [m], in the order of rows by default.
+    """
     n, sizes = len(y), np.bincount(fold)
+    row = np.arange(n) if row is None else row
+    observed = y[row]
     (first, row_first, _), (second, row_second, _) = (
-        score_rows(RMSE, y, predicted[:, side], fold, len(sizes)) for side in (0, 1)
+        score_rows(RMSE, observed, predicted[:, side], fold, len(sizes)) for side in (0, 1)
     )
-    zeros = np.zeros(n, dtype=int)
+    zeros = np.zeros(len(row), dtype=int)
     paired = PairedRows(
         arms=("regression", "neural"),
         metric=RMSE,
         metric_name="rmse",
-        observed=y,
+        observed=observed,
         predicted=predicted,
         gain=row_first - row_second,
         weight=1 / (len(sizes) * sizes[fold]),
@@ -132,7 +150,7 @@ def pair_arrays(
         fold_label=fold,
         fold=fold,
         cell=fold,
-        row=np.arange(n),
+        row=row,
         target=zeros,
         frame=None,  # type: ignore[arg-type]  # no series, time or group column is asked for here
         repeat_of_fold=np.zeros(len(sizes), dtype=int),
@@ -142,6 +160,7 @@ def pair_arrays(
         n_judge=sizes.astype(float),
         n_train=(n - sizes).astype(float),
     )
-    units = np.arange(n) if groups is None else groups
+    units = row if groups is None else groups[row]
     unit = "rows" if groups is None else "groups"
+    units = np.unique(units, return_inverse=True)[1]  # a row that never judges is no unit
     return paired, Design("folds", unit, units, inflation=training_inflation(paired))

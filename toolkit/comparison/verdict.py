@@ -24,7 +24,7 @@ from toolkit.comparison.power import minimal_detectable_gain, units_needed
 from toolkit.comparison.record import Test, Verdict
 from toolkit.comparison.rows import PairedRows, pair_rows
 from toolkit.comparison.seeds import seed_variance, variance_shares
-from toolkit.comparison.sentence import verdict_sentence
+from toolkit.comparison.sentence import verdict_reasons, verdict_sentence
 from toolkit.comparison.slices import slices
 from toolkit.comparison.tests import clustered_clt, corrected_t, judge_to_train, paired_bootstrap, row_test
 from toolkit.errors import InputError
@@ -272,7 +272,7 @@ def _verdict(
         "provisional": provisional,
         "cause": details["reason"] if not default.se > 0 else None,
     }
-    reasons = [f"{decision}: {details['reason']}", *details["notes"]]
+    reasons = [*verdict_reasons(facts), *details["notes"]]
     if default.n < FEW_UNITS:
         reasons.append(f"only {default.n} independent {details['unit']}: intervals are wide and rest on few cases")
     if paired.left_out:

@@ -86,6 +86,14 @@ class Cache:
         partial.write_bytes(pickle.dumps(value))
         partial.replace(self.folder / f"{key}.pickle")
 
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget some cells, and the folder when nothing is left in it."""
+        if self.folder is not None and self.folder.exists():
+            for key in keys:
+                (self.folder / f"{key}.pickle").unlink(missing_ok=True)
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
     def clear(self) -> None:
         """Forget everything; called when a run has been written out completely."""
         if self.folder is not None and self.folder.exists():
