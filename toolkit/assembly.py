@@ -85,19 +85,30 @@ def _arm_result(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame, name: 
     )
 
 
-def costs(evaluation: Evaluation) -> dict[str, dict[str, float]]:
-    """Seconds and parameters of each arm."""
+def costs(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """What one fit and the predictions of each arm cost, its parameters, and what it can be explained by."""
     rows = evaluation.predictions.groupby("arm").size()
-    found: dict[str, dict[str, float]] = {}
+    fits = evaluation.predictions[["arm", "repeat", "fold"]].drop_duplicates().groupby("arm").size()
+    found: dict[str, dict[str, Any]] = {}
     for arm, (fit, predict) in evaluation.seconds.items():
-        facts = evaluation.facts.get(arm) or ({},)
+        facts = (evaluation.facts.get(arm) or ({},))[0]
         found[arm] = {
-            "fit_seconds": fit,
+            "fit_seconds": fit / max(int(fits.get(arm, 0)), 1),
             "predict_seconds": predict,
-            "predict_ms_per_1000": 1e6 * predict / max(int(rows.get(arm, 0)), 1),
-            "parameters": facts[0].get("parameters"),
+            "predicted_rows": int(rows.get(arm, 0)),
+            "parameters": facts.get("parameters"),
+            "explainability": _explained(facts),
         }
     return found
+
+
+def _explained(facts: dict[str, Any]) -> str:
+    """How a person can follow the predictions of an arm."""
+    if facts.get("formula"):
+        return "its formula and coefficients"
+    if facts.get("members"):
+        return f"its effects only: {facts['members']} nets, averaged"
+    return "its effects only" if facts.get("parameters") is None else "its coefficients"
 
 
 def versions() -> dict[str, str]:

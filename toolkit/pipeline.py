@@ -191,12 +191,12 @@ def carry_out(
     reporter.stage("tests and checks")
     scores = stages.score(todo, evaluation)
     tests, verdict = compare_arms(**stages.evidence(todo, evaluation))
-    verdict = look_further(todo, verdict, engine, reporter)
+    more, verdict = look_further(todo, evaluation, verdict, cache, engine, reporter)
     checks = run_checks(**stages.check_inputs(todo, evaluation))
 
     analysis = Analysis(
         **record(todo, evaluation, scores),
-        tests=tests,
+        tests=(*tests, *more),
         verdict=verdict,
         checks_found=checks,
         seconds=time.perf_counter() - begin,

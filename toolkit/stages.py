@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
 from toolkit.assembly import costs
+from toolkit.comparison.design import TIME_SCHEMES
 from toolkit.data.dataset import Dataset
 from toolkit.data.origins import official, rolling_origin
 from toolkit.data.roles import as_names
@@ -25,8 +25,9 @@ from toolkit.evaluation.engine import Cache
 from toolkit.evaluation.evaluate import Evaluation, evaluate
 from toolkit.evaluation.forecasts import evaluate_forecasts
 from toolkit.evaluation.intervals import add_intervals, calibrate
-from toolkit.evaluation.scores import METRICS, Metric, default_metric, get_metric, metrics_for, score_table
-from toolkit.evaluation.series_scores import SERIES_METRICS, relative, series_score_table
+from toolkit.evaluation.scores import default_metric, get_metric, metrics_for, score_table
+from toolkit.evaluation.series_scores import SERIES_METRICS, series_score_table
+from toolkit.evaluation.units import in_metric_units, in_same_units, on_common_folds
 from toolkit.loading import beside
 from toolkit.models.arms import ArmContext, arm_kind, build_arms
 from toolkit.reporter import Reporter
@@ -37,6 +38,8 @@ DESIGN_CELLS = 5e7  # numbers of a design matrix that the checks look at: 400 MB
 if TYPE_CHECKING:
     from toolkit.analysis import Analysis
     from toolkit.pipeline import Plan
+
+NESTED = ["regression", "neural"]  # in one pipeline the net sees every input of the regression
 
 
 def as_series(settings: Pipeline, dataset: Dataset) -> SeriesData | None:
@@ -198,7 +201,7 @@ def score(todo: Plan, evaluation: Evaluation) -> pd.DataFrame:
 
 def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
     """What the tests see: the pair's predictions on the folds that both finished, members, groups, features."""
-    frame, groups = todo.dataset.frame, todo.dataset.groups
+    groups = todo.dataset.groups
     predictions = on_common_folds(evaluation.predictions, todo.pair)
     metric: Any = todo.metric
     members = None if evaluation.members.empty else evaluation.members
@@ -212,43 +215,13 @@ def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
         "margin": todo.settings.margin_record,
         "scheme": todo.splits.scheme,
         "members": members,
-        "groups": frame[groups].to_numpy() if groups else None,
+        "groups": todo.dataset.frame[groups].to_numpy() if groups else None,
         "features": todo.dataset.X if len(todo.dataset.features) else None,
         "costs": costs(evaluation),
         "seed": todo.splits.seed,
+        "nested": todo.splits.scheme in TIME_SCHEMES and [arm_kind(todo.settings.face, a) for a in todo.pair] == NESTED,
         "quick": todo.quick,
     }
-
-
-def in_metric_units(predictions: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Metric]:
-    """Predictions and a metric of single rows, for a metric of forecasts: MASE is the MAE of scaled errors."""
-    scaled, plain = relative(predictions, name)
-    if plain in METRICS:
-        return scaled, replace(METRICS[plain], name=name, label=SERIES_METRICS[name].label)
-    of = SERIES_METRICS[name]
-
-    def row_loss(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        return of.row_loss(pd.DataFrame({"observed": observed, "predicted": predicted}))
-
-    return scaled, Metric(name, of.label, row_loss, of.finish)
-
-
-def in_same_units(members: pd.DataFrame, scaled: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Predictions of members divided by the scale of their rows, as `in_metric_units` does with those of the arms."""
-    column = {"mase": "scale", "rmsse": "root_scale"}.get(name)
-    if column is None:
-        return members
-    keys = ["arm", "repeat", "fold", "row", "target"]
-    bare = members.drop(columns=[c for c in (column,) if c in members])
-    joined = bare.merge(scaled[[*keys, column]].drop_duplicates(keys), on=keys, how="inner")
-    return joined.assign(predicted=joined["predicted"] / joined[column])
-
-
-def on_common_folds(predictions: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Rows of these arms, on the folds that each of them finished."""
-    mine = predictions[predictions["arm"].isin(arms)]
-    finished = mine.groupby(["repeat", "fold"])["arm"].transform("nunique")
-    return mine[finished == len(set(arms))]
 
 
 def check_inputs(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:

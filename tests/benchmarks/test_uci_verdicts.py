@@ -12,12 +12,13 @@ ROWS, SPLITS = 400, 20
 
 
 def table(arm: str, noise: float, seed: int, members: int = 0) -> pd.DataFrame:
-    """Predictions with errors of one size; members scatter around their mean."""
+    """Predictions with errors of one size; an arm errs on a row alike in every split, members scatter around it."""
     rng, y = np.random.default_rng(seed), np.random.default_rng(7).normal(size=ROWS)
+    error = noise * rng.normal(size=ROWS)
     parts = []
     for fold in range(SPLITS):
         row = np.sort(np.random.default_rng([8, fold]).permutation(ROWS)[: ROWS // 10])
-        predicted = y[row] + noise * rng.normal(size=len(row))
+        predicted = y[row] + error[row]
         more = {f"member_{k}": predicted + 0.2 * rng.normal() for k in range(members)}
         parts.append(
             pd.DataFrame({"arm": arm, "fold": fold, "row": row, "observed": y[row], "predicted": predicted, **more})

@@ -45,6 +45,12 @@ def confidence_set(
     list of Test
         One for each arm: p-value of "this arm is among the best"; `details["included"]`. Units are those of the design;
         losses are gains relative to the first arm, which is all that the set depends on.
+
+    Notes
+    -----
+    Over folds the set would speak of the fitted models only, since training rows do not enter its bootstrap. Mean
+    differences are therefore divided by the root of the design's inflation, which is to widen their standard errors
+    by it, as in `row_test`.
     """
     gains: dict[str, np.ndarray] = {}
     design = None
@@ -58,7 +64,10 @@ def confidence_set(
         gains[arm] = unit_means(paired, design)
     if design is None or not gains or design.n < 3:
         return []
-    losses = pd.DataFrame({arms[0]: np.zeros(design.n), **{arm: -gain for arm, gain in gains.items()}})
+    shrink = 1 - 1 / np.sqrt(design.inflation)
+    losses = pd.DataFrame(
+        {arms[0]: np.zeros(design.n), **{arm: shrink * gain.mean() - gain for arm, gain in gains.items()}}
+    )
     found = model_confidence_set(losses, design.overlap, design.ordered, SIZE, seed)
     rows: list[dict[str, Any]] = found.to_dict("records")
     return [

@@ -12,7 +12,16 @@ from scipy.stats import t
 from toolkit.comparison.rows import PairedRows
 from toolkit.errors import InputError
 
-__all__ = ["Design", "cosine_covariance", "cosine_terms", "make_design", "sum_covariance", "training_rows", "unit_sums"]
+__all__ = [
+    "TIME_SCHEMES",
+    "Design",
+    "cosine_covariance",
+    "cosine_terms",
+    "make_design",
+    "sum_covariance",
+    "training_rows",
+    "unit_sums",
+]
 
 TIME_SCHEMES = ("time", "rolling_origin")
 # Fewer clusters than this say too little about their variance; with fewer series the verdict is about these series.

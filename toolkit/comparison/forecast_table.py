@@ -51,8 +51,9 @@ def predictions_from(
     if (model_column is None) != (prediction_column is None):
         raise InputError("long format: name both the column of models and the column of predictions")
     keys = {role: frame[column] for role, column in named.items()}
-    if "time" in keys:
-        keys["time"] = parse_time(keys["time"], named["time"], findings)
+    for role in ("time", "origin"):
+        if role in keys:
+            keys[role] = parse_time(keys[role], named[role], findings)
     table = pd.DataFrame({**keys, "observed": numbers(frame, target)})
     if model_column is None:
         table, arms = wide_table(frame, table, models, findings)

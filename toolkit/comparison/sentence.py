@@ -100,6 +100,12 @@ def verdict_reasons(facts: Mapping[str, Any]) -> list[str]:
             f"the smallest true gain that a comparison of this size finds in four of five cases is "
             f"{number(facts['detectable'])} {facts['label']}"
         )
+    if facts.get("nested"):
+        p = facts.get("clark_west_p")
+        lines.append(
+            f"nested models: {second} has every input of {first}, so that its estimation noise counts against it; the "
+            f"test of Clark and West, which takes that out, has p = {'none' if p is None else f'{p:.3g}'}"
+        )
     return [*lines, *_more_data(facts), *_uncertainty(facts), *_by_target(facts)]
 
 

@@ -27,7 +27,7 @@ SIZE = 0.05
 
 
 def slices(
-    paired: PairedRows, design: Design, features: pd.DataFrame, seed: int = 0
+    paired: PairedRows, design: Design, features: pd.DataFrame | None, seed: int = 0
 ) -> tuple[list[dict[str, Any]], list[Test]]:
     """Slices of the feature space and of time with their gain.
 
@@ -36,13 +36,13 @@ def slices(
     paired : PairedRows
     design : Design
         Its units are kept whole: a group lies in one half only. In time order the first half finds the rules.
-    features : DataFrame
-        Features of each row of the data set, by position.
+    features : DataFrame or None
+        Features of each row of the data set, by position; None: time alone.
 
     Returns
     -------
     found : list of dict
-        rule, rows (tested), share, gain, lower, upper, p_value, p_holm, better (arm, or None when not shown).
+        rule, rows (tested), share (of the tested half), gain, lower, upper, p_value, p_holm, better (arm, or None when not shown).
     tests : list of Test
         One for each slice, p-values Holm-corrected.
     """
@@ -51,7 +51,10 @@ def slices(
     rng = np.random.default_rng(seed)
     rank = np.arange(design.n) if design.ordered else rng.permutation(design.n)
     finds = rank[design.units] < design.n // 2
-    table, levels = _encode(features.iloc[paired.row].reset_index(drop=True), paired, finds)
+    known = pd.DataFrame(index=range(len(paired.row)))
+    if features is not None:
+        known = features.iloc[paired.row].reset_index(drop=True)
+    table, levels = _encode(known, paired, finds)
     if table.shape[1] == 0 or min(finds.sum(), (~finds).sum()) < 2 * SMALLEST_ROWS:
         return [], []
     at = np.flatnonzero(finds)
@@ -68,6 +71,8 @@ def slices(
         for number, rule in _rules(tree, table.columns, levels).items()
     ]
     found = [one for one in found if one is not None]
+    for one in found:
+        one["share"] /= float(paired.weight[~finds].sum())
     if not found:
         return [], []
     for one, corrected in zip(found, multipletests([f["p_value"] for f in found], method="holm")[1], strict=True):
@@ -121,7 +126,6 @@ def _encode(table: pd.DataFrame, paired: PairedRows, finds: np.ndarray) -> tuple
 def _rules(tree: DecisionTreeRegressor, names: pd.Index, levels: dict[str, list[str]]) -> dict[int, str]:
     """Leaf number -> rule in words; bounds on one column are merged."""
     nodes, rules = tree.tree_, {}
-    missing_left = getattr(nodes, "missing_go_to_left", None)
 
     def walk(node: int, bounds: dict[str, tuple[float, float]]) -> None:
         if nodes.children_left[node] < 0:
@@ -134,7 +138,6 @@ def _rules(tree: DecisionTreeRegressor, names: pd.Index, levels: dict[str, list[
         walk(nodes.children_left[node], {**bounds, name: (low, min(high, cut))})
         walk(nodes.children_right[node], {**bounds, name: (max(low, cut), high)})
 
-    del missing_left
     walk(0, {})
     return rules
 
@@ -170,7 +173,7 @@ def _judge_leaf(paired: PairedRows, design: Design, inside: np.ndarray, rule: st
         "rule": rule,
         "rows": len(np.unique(paired.row[inside])),
         "units": units,
-        "share": float((paired.weight * inside).sum() / 1.0),
+        "share": float((paired.weight * inside).sum()),
         "gain": gain,
         "lower": gain - half,
         "upper": gain + half,

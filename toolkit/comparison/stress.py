@@ -15,7 +15,7 @@ from toolkit.data.splits import Fold, Splits
 from toolkit.errors import InputError, unknown
 from toolkit.evaluation.scores import Metric
 
-__all__ = ["KINDS", "StressResult", "extrapolation_splits", "group_splits", "noisy_copy", "stress"]
+__all__ = ["KINDS", "StressResult", "extrapolation_splits", "group_splits", "noisy_copy", "not_possible", "stress"]
 
 KINDS = ("extrapolation", "groups", "noise")
 TAIL = 0.10  # the lowest and the highest tenth of the column judge, the middle trains
@@ -81,6 +81,18 @@ def noisy_copy(dataset: Any, rows: np.ndarray, seed: int = 0, size: float = NOIS
     return replace(dataset, frame=frame)
 
 
+def not_possible(dataset: Any, kinds: Sequence[str], columns: Sequence[str] = ()) -> dict[str, str]:
+    """Stresses that the data do not allow, with the reason."""
+    reasons = {}
+    if "extrapolation" in kinds and not (columns or _column_to_leave(dataset)):
+        reasons["extrapolation"] = "there is no time column and no numeric feature to go beyond"
+    if "groups" in kinds and dataset.groups is None:
+        reasons["groups"] = "no column of groups is named (data.groups)"
+    if "noise" in kinds and "number" not in dataset.kinds.values():
+        reasons["noise"] = "there is no numeric feature to add noise to"
+    return reasons
+
+
 def stress(
     dataset: Any,
     splits: Splits,
@@ -116,23 +128,23 @@ def stress(
     Returns
     -------
     list of StressResult
-        Stresses that the data do not allow (no groups, no numbers) are left out.
+        Stresses that the data do not allow (see `not_possible`) are left out.
     """
     for kind in kinds:
         if kind not in KINDS:
             raise unknown("stress", kind, KINDS)
-    found = []
+    kinds, found = [kind for kind in kinds if kind not in not_possible(dataset, kinds, columns)], []
     if "extrapolation" in kinds:
         for column in columns or _column_to_leave(dataset):
             values = _as_numbers(dataset.frame[column])
             tables = evaluate(dataset, extrapolation_splits(values, seed), arms)
             found.append(("extrapolation", f"when {column} lies outside its middle 80 %", tables, "holdout"))
-    if "groups" in kinds and dataset.groups is not None:
+    if "groups" in kinds:
         one = group_splits(dataset.frame[dataset.groups].to_numpy(), seed)
         found.append(
             ("groups", f"for a {dataset.groups} that was not trained on", evaluate(dataset, one, arms), "group")
         )
-    if "noise" in kinds and "number" in dataset.kinds.values():
+    if "noise" in kinds:
         found.append(
             (
                 "noise",

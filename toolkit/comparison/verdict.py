@@ -75,7 +75,7 @@ def compare_arms(
     groups : array, optional
         Group of each row of the data set, by position: rows of one group are not independent.
     features : DataFrame, optional
-        Features of each row of the data set, by position, for the slices.
+        Features of each row of the data set, by position, for the slices; time makes slices without them.
     costs : mapping, optional
         Arm -> {fit_seconds, predict_seconds, predicted_rows, parameters, explainability}.
     seed : int
@@ -117,9 +117,10 @@ def compare_arms(
         reason = "both arms make the same predictions up to rounding"
     records = [*_records(paired, design, estimates, default, width, claims), *_calibration(paired, design, nested)]
     combined, more = ({}, []) if paired.identical else encompassing(paired, design)
-    where, sliced = ([], []) if features is None or paired.identical else slices(paired, design, features, seed)
+    where, sliced = ([], []) if paired.identical else slices(paired, design, features, seed)
     details = _details(paired, design, default, margin, width, reference, reason)
-    details |= {"encompassing": combined, "slices": where, "nested": nested}
+    clark_west_p = next((test.p_value for test in records if test.name == "clark_west"), None)
+    details |= {"encompassing": combined, "slices": where, "nested": nested, "clark_west_p": clark_west_p}
     details["uncertainty"] = variance_shares(paired, design, default, seeds)
     details["uncertainty"]["seed_se_by_arm"] = seed_errors
     if costs:

@@ -8,6 +8,7 @@ import re
 from toolkit.comparison.record import Comparison
 from toolkit.reporting import content, words
 from toolkit.reporting.content_checks import CheckRow, check_arms, check_rows
+from toolkit.reporting.evidence import evidence_blocks
 from toolkit.reporting.style import Figure
 
 __all__ = ["render_markdown"]
@@ -25,6 +26,9 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
     ]
     parts.append("\n".join(f"- {_plain(reason)}" for reason in verdict.reasons))
     parts += ["## Scores", _scores(comparison), _tests(comparison)]
+    for block in evidence_blocks(comparison):
+        table = _table(list(block.columns), [list(row) for row in block.rows])
+        parts += [f"## {block.title}", _plain(block.lead), table]
     for group, rows in check_rows(comparison).items():
         parts += [f"## {group.capitalize()}", _checks(comparison, rows)]
     parts += ["## Specification", *_specifications(comparison)]

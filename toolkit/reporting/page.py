@@ -16,6 +16,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.reporting import content, words
 from toolkit.reporting.content_checks import check_arms, check_counts, check_rows
+from toolkit.reporting.evidence import evidence_blocks
 from toolkit.reporting.figures import build_figures
 from toolkit.reporting.style import DARK, LIGHT, ROLES, Figure
 
@@ -85,6 +86,7 @@ def _context(comparison: Comparison, figures: dict[str, Figure]) -> dict[str, An
         "pair": content.sides(comparison),
         "scale": content.gain_scale(comparison),
         "margin": content.margin_text(comparison),
+        "evidence": evidence_blocks(comparison),
         "tests": [content.test_row(test) for test in comparison.tests],
         "checks": check_rows(comparison),
         "check_arms": check_arms(comparison),
