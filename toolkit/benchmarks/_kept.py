@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,15 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from toolkit.evaluation.engine import Cache, content_hash
+from toolkit.evaluation.provenance import toolkit_code
 
-__all__ = ["Kept", "code_hash"]
+__all__ = ["Kept"]
 
-PACKAGE = Path(__file__).resolve().parents[1]
 FOLDER = Path("reports") / "benchmarks" / ".unfinished"
 
 
-def code_hash() -> str:
-    """SHA-256 of every Python file of the package: parts that other code has made are not taken over."""
-    found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
-
-
 class Kept:
-    """Parts of one benchmark, each computed once.
+    """Parts of one benchmark, each computed once by the same code.
 
     Parameters
     ----------
@@ -37,7 +28,7 @@ class Kept:
 
     def __init__(self, benchmark: str, folder: Path = FOLDER):
         self.cache = Cache(folder / benchmark)
-        self.code = code_hash()
+        self.code = toolkit_code()
         self.used: list[str] = []
 
     def part(self, compute: Callable[..., Any], *arguments: Any) -> Any:

@@ -42,7 +42,8 @@ def slices(
     Returns
     -------
     found : list of dict
-        rule, rows (tested), share (of the tested half), gain, lower, upper, p_value, p_holm, better (arm, or None when not shown).
+        rule, rows (tested), share (of the tested half), gain, lower, upper, p_value, p_holm, better (arm, or None when
+        not shown).
     tests : list of Test
         One for each slice, p-values Holm-corrected.
     """
