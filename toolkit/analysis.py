@@ -11,6 +11,7 @@ import pandas as pd
 
 from toolkit.comparison.record import Comparison, Gap
 from toolkit.data.dataset import Dataset
+from toolkit.specification.stability import term_stability
 
 __all__ = ["Analysis"]
 
@@ -43,6 +44,13 @@ class Analysis(Comparison):
     def checks(self) -> pd.DataFrame:
         """One row per check and arm."""
         return pd.DataFrame([check.to_dict() for check in self.checks_found])
+
+    @property
+    def stability(self) -> pd.DataFrame:
+        """One row per arm and term: in how many folds the search chose it, mean edf and partial R²."""
+        tables = [term_stability(arm.facts).assign(arm=arm.name) for arm in self.arms.values()]
+        found = [table for table in tables if len(table)]
+        return pd.concat(found, ignore_index=True).set_index("arm").reset_index() if found else pd.DataFrame()
 
     @property
     def gap(self) -> Gap | None:

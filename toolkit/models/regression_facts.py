@@ -16,6 +16,7 @@ from toolkit.specification.penalised import spread_penalty
 
 __all__ = ["design_frame", "facts_of_fit", "facts_of_targets", "summary_text"]
 
+HURDLE_PARTS = ("any", "how many")
 EXPLORATORY = "p-values are exploratory: the terms were chosen on the same rows"
 
 
@@ -28,9 +29,11 @@ def facts_of_fit(
     findings: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Formula, terms, family, findings, ladder and notes of one fit."""
+    labels = [{"part": part} for part in HURDLE_PARTS] if len(parts) > 1 else [{}]
+    labelled = list(zip(labels, specifications, strict=True))
     return {
         "formula": "\n".join(spec.formula for spec in specifications),
-        "terms": [row for spec in specifications for row in spec.terms.to_dict("records")],
+        "terms": [row for label, spec in labelled for row in spec.terms.assign(**label).to_dict("records")],
         "family": family,
         "family_scores": [vars(score) for score in family_scores],
         "findings": findings,

@@ -13,6 +13,7 @@ from scipy.stats import t
 from toolkit.comparison.record import ArmResult, Comparison, Test
 from toolkit.reporting.contract import plain
 from toolkit.reporting.words import cell_text, fact_text, greater_is_better, metric_label, number, p_text
+from toolkit.specification.stability import with_stability
 
 __all__ = [
     "QUICK_NOTE",
@@ -196,8 +197,8 @@ def fact(arm: ArmResult, key: str) -> Any:
 
 
 def terms(arm: ArmResult) -> pd.DataFrame:
-    """Term table of the arm's specification in the first fold that has one; empty without."""
-    return pd.DataFrame(fact(arm, "terms") or [])
+    """Terms of the first fold that has some, and how many folds chose each; empty without."""
+    return with_stability(pd.DataFrame(fact(arm, "terms") or []), arm.facts)
 
 
 def pipeline_yaml(comparison: Comparison) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 from toolkit.comparison.record import ArmResult, Comparison, Gap, GapEntry, Test, Verdict
 from toolkit.diagnostics.check import Check
 from toolkit.errors import InputError
+from toolkit.specification.stability import term_stability
 
 __all__ = ["SCHEMA", "details", "from_contract", "plain", "to_contract"]
 
@@ -144,7 +145,13 @@ def _pick(record: Any, keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _arm(arm: ArmResult) -> dict[str, Any]:
     row = _pick(arm, ("kind", "scores", "fit_seconds", "predict_seconds"))
-    optional = {"formula": arm.formula, "members": arm.members, "failures": list(arm.failures) or None}
+    often = term_stability(arm.facts)
+    optional = {
+        "formula": arm.formula,
+        "members": arm.members,
+        "failures": list(arm.failures) or None,
+        "stability": None if often.empty else often,  # of the terms that a search chose
+    }
     return row | {key: value for key, value in optional.items() if value is not None}
 
 
