@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,8 @@ from reporting.example import make_comparison, make_dataset
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 
-from toolkit import tracking, tracking_server
+from toolkit import dashboard, tracking, tracking_server
+from toolkit.benchmarks._postgres import free_port, postgres
 from toolkit.errors import InputError
 from toolkit.reporting.first_screen import first_screen
 from toolkit.reporting.outputs import write_outputs
@@ -69,12 +69,6 @@ def outputs(comparison, tmp_path_factory) -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def inside(folder: Path) -> Iterator[None]:
     before = Path.cwd()
@@ -85,53 +79,22 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-@contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server of our own on loopback."""
-    places = [
-        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
-        Path("/usr/local/bin"),
-        Path("/usr/bin"),
-    ]
-    home = next((place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
-    if home is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    pytest.importorskip("psycopg", reason="needs psycopg: pip install 'psycopg[binary]'")
-    as_user: dict = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        try:
-            user = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("needs the user 'postgres' to run PostgreSQL from a root shell")
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "env": {**os.environ, "HOME": str(folder)}}
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        for parent in [folder, *folder.parents][:4]:
-            parent.chmod(parent.stat().st_mode | 0o711)
-    port, data = free_port(), folder / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **as_user}
-    subprocess.run([home / "initdb", "-D", data, "-U", "toolkit", "-A", "trust", "--no-sync"], check=True, **quiet)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = [home / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, **quiet)
-    try:
-        yield f"postgresql+psycopg://toolkit@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=False, **quiet)
-
-
 @pytest.fixture(scope="module", params=["sqlite", "server", "postgres"])
 def store(request, tmp_path_factory) -> Iterator[str]:
     """A tracking URI of each kind, for the whole module."""
     folder = tmp_path_factory.mktemp(request.param)
-    with inside(folder):
+    with inside(folder), ExitStack() as stack:
         if request.param == "sqlite":
             yield f"sqlite:///{folder / 'mlflow.db'}"
         elif request.param == "server":
-            with tracking_server.server(f"sqlite:///{folder / 'mlflow.db'}", free_port()) as address:
+            with tracking_server.server(f"sqlite:///{folder / 'mlflow.db'}", free_port()) as (address, _):
                 yield address
         else:
-            data = tmp_path_factory.mktemp("pg")
-            with postgres(data) as uri, tracking_server.server(uri, free_port()) as address:
+            try:
+                running = stack.enter_context(postgres(tmp_path_factory.mktemp("pg")))
+            except InputError as error:
+                pytest.skip(str(error))
+            with tracking_server.server(running, free_port()) as (address, _):
                 yield address
 
 
@@ -403,8 +366,8 @@ def test_dashboard_opens_on_the_newest_comparison(store, logged, monkeypatch):
     if not tracking_server.is_server(store):
         pytest.skip("the server itself is tested by the other stores")
     opened: list[str] = []
-    monkeypatch.setattr(tracking_server.webbrowser, "open", opened.append)
-    tracking.serve_ui(store, open_browser=True)
+    monkeypatch.setattr(dashboard.webbrowser, "open", opened.append)
+    dashboard.serve_ui(store, open_browser=True)
     assert opened == [logged["link"]]
 
 

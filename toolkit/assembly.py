@@ -37,6 +37,8 @@ def record(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame) -> dict[str
             "target": list(dataset.targets) if len(dataset.targets) > 1 else dataset.targets[0],
             "sha256": dataset.sha256,
             "target_kind": dataset.target_kind,
+            "time": dataset.time,
+            "series": dataset.series,
             "dropped_rows": dict(dataset.dropped),
         },
         "splits": {
@@ -62,6 +64,8 @@ def _arm_result(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame, name: 
     model = evaluation.models.get(name)
     whole = getattr(model, "fit_info_", None) or (facts[-1] if facts else {})
     mine = scores[scores["arm"] == name]
+    told = evaluation.train_scores
+    train = told[told["arm"] == name].groupby("metric")["value"].mean().to_dict()
     fit, predict = evaluation.seconds[name]
     return ArmResult(
         name=name,
@@ -73,6 +77,7 @@ def _arm_result(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame, name: 
                 "lower": row.lower,
                 "upper": row.upper,
                 "per_fold": row.per_fold,
+                "train": train.get(row.metric),
             }
             for row in mine.itertuples()
         },

@@ -22,11 +22,13 @@ from toolkit.data.splits import Splits
 from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache, check_engine
+from toolkit.evaluation.partial import partial_effects
 from toolkit.further import look_further
 from toolkit.loading import find_pipeline, load, shrink
 from toolkit.reporter import Reporter, Silent
 from toolkit.reporting.outputs import write_outputs
 from toolkit.settings import Pipeline, read_pipeline, validate
+from toolkit.treatment import carry_out_remedies
 
 __all__ = ["Plan", "carry_out", "compare", "plan", "run"]
 
@@ -96,6 +98,7 @@ def compare(
     compare: Sequence[str] | None = None,
     question: str = "",
     splits: Mapping[str, Any] | None = None,
+    remedy: bool = False,
     quick: bool = False,
     out: str | Path | None = None,
     tracking_uri: str | None = "none",
@@ -111,7 +114,7 @@ def compare(
         Needed with a DataFrame.
     arms : sequence of str, or mapping
         Names of arms; or name -> settings; or name -> a scikit-learn estimator of your own.
-    metric, margin, compare, question, splits
+    metric, margin, compare, question, splits, remedy
         As in a pipeline file.
     out : path, optional
         Folder for the report and the tables; nothing is written without it.
@@ -137,6 +140,7 @@ def compare(
         "metric": metric,
         "margin": margin,
         "compare": None if compare is None else list(compare),
+        "remedy": remedy,
         "tracking": {"uri": tracking_uri},
     }
     if named := {name: value for name, value in requested.items() if isinstance(value, dict)}:
@@ -189,16 +193,22 @@ def carry_out(
     cache = Cache(folder / ".unfinished" if write else None)
     evaluation = stages.evaluate_arms(todo, cache, engine, reporter)
     reporter.stage("tests and checks")
-    scores = stages.score(todo, evaluation)
     tests, verdict = compare_arms(**stages.evidence(todo, evaluation))
     more, verdict = look_further(todo, evaluation, verdict, cache, engine, reporter)
-    checks = run_checks(**stages.check_inputs(todo, evaluation))
+    checks = run_checks(**stages.check_inputs(todo, evaluation, verdict))
+    todo, evaluation, checks, remedy = carry_out_remedies(todo, evaluation, checks, verdict, cache, engine, reporter)
+    scores, effects = stages.score(todo, evaluation), pd.DataFrame()
+    if todo.series is None:
+        models = {arm: evaluation.models[arm] for arm in todo.pair if arm in evaluation.models}
+        effects = partial_effects(models, todo.dataset, evaluation.predictions, todo.splits.seed)
 
     analysis = Analysis(
         **record(todo, evaluation, scores),
         tests=(*tests, *more),
         verdict=verdict,
         checks_found=checks,
+        remedy=remedy,
+        effects=effects,
         seconds=time.perf_counter() - begin,
         models=stages.usable_models(todo, evaluation),
         data=todo.dataset,

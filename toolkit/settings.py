@@ -109,6 +109,7 @@ class Pipeline(_Strict):
     coverage: float = Field(0.9, gt=0.5, lt=1)
     learning_curve: bool = False
     stress: list[Literal["extrapolation", "groups", "noise"]] = Field(default_factory=list)
+    remedy: bool = False
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
 
     @field_validator("margin", mode="before")

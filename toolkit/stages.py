@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from toolkit.assembly import costs
 from toolkit.comparison.design import TIME_SCHEMES
+from toolkit.comparison.record import Verdict
 from toolkit.data.dataset import Dataset
 from toolkit.data.origins import official, rolling_origin
 from toolkit.data.roles import as_names
@@ -32,6 +33,7 @@ from toolkit.loading import beside
 from toolkit.models.arms import ArmContext, arm_kind, build_arms
 from toolkit.reporter import Reporter
 from toolkit.settings import DEFAULT_ARMS, Pipeline
+from toolkit.tracking_server import store_uri
 
 DESIGN_CELLS = 5e7  # numbers of a design matrix that the checks look at: 400 MB
 
@@ -146,9 +148,9 @@ def open_tracking_at(uri: str | None, experiment: str) -> dict[str, str] | None:
     """The same for an address; without one the environment or the default decides."""
     if uri == "none":
         return None
-    from toolkit.tracking import DEFAULT_URI, check_server
+    from toolkit.tracking import check_server
 
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    uri = store_uri(uri)
     check_server(uri)
     return {"tracking_uri": uri, "experiment": experiment}
 
@@ -156,19 +158,25 @@ def open_tracking_at(uri: str | None, experiment: str) -> dict[str, str] | None:
 def evaluate_arms(todo: Plan, cache: Cache, engine: str, reporter: Reporter) -> Evaluation:
     """Fit every arm on every fold; the two arms of the verdict once more on all rows."""
     reporter.stage("fits")
-    common = {"refit": todo.pair, "cache": cache, "progress": reporter.fitted, "backend": engine}
-    if todo.series is not None:
-        every = todo.settings.splits.refit or 1
-        with without_autolog():
-            done = evaluate_forecasts(todo.series, todo.splits, todo.arms, every=every, **common)
-    else:
-        with without_autolog():
-            done = evaluate(todo.dataset, todo.splits, todo.arms, todo.metric, **common)
+    done = fit_arms(todo, todo.arms, todo.pair, cache, engine, reporter)
     failed = [arm for arm in todo.pair if not (done.predictions["arm"] == arm).any()]
     if failed:
         causes = "; ".join(f"{arm}: {done.failures[arm][0]}" for arm in failed)
         raise InputError(f"no verdict, because an arm of the pair failed on every fold. {causes}")
-    if todo.series is None and todo.dataset.target_kind != "binary":
+    return done
+
+
+def fit_arms(
+    todo: Plan, arms: Mapping[str, BaseEstimator], refit: tuple[str, ...], cache: Cache, engine: str, reporter: Reporter
+) -> Evaluation:
+    """Fits and predictions of these arms on the folds of the plan, with intervals."""
+    common = {"refit": refit, "cache": cache, "progress": reporter.fitted, "backend": engine}
+    with without_autolog():
+        if todo.series is not None:
+            every = todo.settings.splits.refit or 1
+            return evaluate_forecasts(todo.series, todo.splits, arms, every=every, **common)
+        done = evaluate(todo.dataset, todo.splits, arms, todo.metric, **common)
+    if todo.dataset.target_kind != "binary":
         with_limits = add_intervals(done.predictions, todo.settings.coverage, todo.metric == "rmsle")
         done = replace(done, predictions=with_limits)
     return done
@@ -224,7 +232,7 @@ def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def check_inputs(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
+def check_inputs(todo: Plan, evaluation: Evaluation, verdict: Verdict) -> dict[str, Any]:
     """What the diagnostics see: the pair, and the raw linear fit where there is one."""
     asked = [*todo.pair, *(["linear"] if "linear" in todo.arms and "linear" not in todo.pair else [])]
     info = {
@@ -248,6 +256,7 @@ def check_inputs(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
         "design": design,
         "members": None if evaluation.members.empty else evaluation.members,
         "train_scores": evaluation.train_scores,
+        "learning_curve": (verdict.details.get("learning_curve") or {}).get("scores"),
         "coverage": todo.settings.coverage,
         "splits": todo.splits,
         "seed": todo.splits.seed,

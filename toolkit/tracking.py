@@ -8,7 +8,6 @@ gathered first (`tracking_items`) and sent in batches; models are in `tracking_m
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -31,19 +30,18 @@ from toolkit.reporting.figures_residuals import residual_png
 from toolkit.reporting.words import greater_is_better
 from toolkit.tracking_items import Items, arm_items, batches, comparison_items, past_runs, stage_files, table_json
 from toolkit.tracking_model import dataset_inputs, log_model, model_place, register
+from toolkit.tracking_server import store_uri
 
 __all__ = [
-    "DEFAULT_URI",
     "autolog_off",
     "check_server",
     "list_runs",
     "load_logged_model",
     "log_comparison",
+    "newest_experiment",
     "read_run",
-    "serve_ui",
 ]
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # a fresh browser shows runs, not traces
 FOLDER = "comparison"  # artifacts of the parent run
 
@@ -95,7 +93,7 @@ def log_comparison(
     dict
         tracking_uri, experiment_id, run_id of the parent, link (a page of the dashboard, or the command that opens it).
     """
-    uri = _uri(tracking_uri)
+    uri = store_uri(tracking_uri)
     with tracking_server.quiet():
         client = _client(uri)
         home = _experiment(client, experiment or comparison.name, _views(comparison))
@@ -202,7 +200,7 @@ def read_run(run_id: str, uri: str | None = None) -> Comparison:
         No such run, or one that holds no comparison.
     """
     with tracking_server.quiet(), tempfile.TemporaryDirectory() as folder:
-        client = _client(tracking_server.existing(_uri(uri)))
+        client = _client(tracking_server.existing(store_uri(uri)))
         try:
             run = client.get_run(run_id)
             parent = run.data.tags.get("mlflow.parentRunId", run_id)
@@ -221,7 +219,7 @@ def list_runs(uri: str | None = None, most: int = 1000) -> pd.DataFrame:
         run_id, name, experiment, dataset, verdict, metric, gain, lower, upper, started, status.
     """
     with tracking_server.quiet():
-        client = _client(tracking_server.existing(_uri(uri)))
+        client = _client(tracking_server.existing(store_uri(uri)))
         names = {one.experiment_id: one.name for one in client.search_experiments()}
         kind, newest = "tags.`run.kind` = 'comparison'", ["attributes.start_time DESC"]
         runs = client.search_runs(list(names), kind, max_results=most, order_by=newest) if names else []
@@ -243,28 +241,22 @@ def load_logged_model(ref: str, uri: str | None = None) -> Any:
         try:
             if Path(ref).is_dir():
                 return mlflow.pyfunc.load_model(ref)
-            place = model_place(_client(tracking_server.existing(_uri(uri))), ref.removeprefix("models:/"))
+            place = model_place(_client(tracking_server.existing(store_uri(uri))), ref.removeprefix("models:/"))
             return mlflow.pyfunc.load_model(
-                mlflow.artifacts.download_artifacts(artifact_uri=place, tracking_uri=_uri(uri))
+                mlflow.artifacts.download_artifacts(artifact_uri=place, tracking_uri=store_uri(uri))
             )
         except (mlflow.MlflowException, OSError) as error:
             raise InputError(f"no model '{ref}': {_line(error)}") from error
 
 
-def serve_ui(uri: str | None = None, port: int = 5000, open_browser: bool = True) -> None:
-    """Serve the dashboard until Ctrl-C and open it on the newest comparison.
-
-    Raises
-    ------
-    InputError
-        The store cannot be reached, the port is taken, or the server does not come up.
-    """
-    uri = tracking_server.existing(_uri(uri))
+def newest_experiment(uri: str) -> tuple[str | None, str | None]:
+    """Experiment of the newest comparison, None without one, and the view to open it with."""
     check_server(uri)
     newest = list_runs(uri, most=1)
+    if newest.empty:
+        return None, _view()
     with tracking_server.quiet():
-        experiment = None if newest.empty else _client(uri).get_run(newest["run_id"][0]).info.experiment_id
-    tracking_server.serve(uri, port, experiment, _view(), open_browser)
+        return _client(uri).get_run(newest["run_id"][0]).info.experiment_id, _view()
 
 
 @contextmanager
@@ -274,10 +266,6 @@ def autolog_off() -> Iterator[None]:
 
     with disable_autologging():
         yield
-
-
-def _uri(uri: str | None) -> str:
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def _client(uri: str) -> MlflowClient:

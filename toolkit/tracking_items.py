@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from toolkit.comparison.record import ArmResult, Comparison
@@ -29,7 +28,7 @@ LONGEST_PARAM = 5_900
 MOST_ITEMS, MOST_PARAMS, MOST_TAGS = 1_000, 100, 100  # limits of one call
 FILES = (
     *("report.html", "report.md", "comparison.json", "details.json", "checks.csv", "scores.csv"),
-    *("predictions.parquet", "members.parquet", "figures"),
+    *("predictions.parquet", "members.parquet", "shown.parquet", "figures"),
 )
 PAST = ["run_id", "name", "experiment", "dataset", "verdict", "metric", "gain", "lower", "upper", "started", "status"]
 ROLES = {"baseline": "baseline", "reference": "reference", "regression": "baseline", "neural": "challenger"}
@@ -64,6 +63,7 @@ def comparison_items(comparison: Comparison) -> Items:
             "compared": " against ".join(reversed(verdict.arms)),
             "quick": str(comparison.quick).lower(),
             "seed": str(comparison.splits.get("seed", "")),
+            "remedy": comparison.remedy.sentence if comparison.remedy else "",
             "mlflow.note.content": f"{verdict.sentence}\n\n```\n{first_screen(comparison)}```",
         },
         LONGEST_TAG,
@@ -85,6 +85,10 @@ def comparison_items(comparison: Comparison) -> Items:
     for arm in comparison.arms.values():
         items.add(f"score/{arm.name}", _mean(arm, comparison.metric))
     items.add("cost/seconds", comparison.seconds)
+    after = comparison.remedy.verdict if comparison.remedy else None
+    if after is not None:
+        for name, value in (("gain", after.estimate), ("lower", after.lower), ("upper", after.upper)):
+            items.add(f"remedy/{name}", value)
     for verdict_name in ("poor", "notice"):
         items.add(f"checks/{verdict_name}", sum(c.verdict == verdict_name for c in comparison.checks_found))
     return items
@@ -125,7 +129,20 @@ def arm_items(comparison: Comparison, name: str) -> Items:
     if checks:
         columns = ["group", "check", "verdict", "p_value", "effect", "effect_unit", "threshold", "reason", "null"]
         items.tables["checks.json"] = pd.DataFrame(checks)[columns]
+    remedy = comparison.remedy
+    if remedy is not None and remedy.treated == name:
+        items.tags["remedy.of"] = remedy.arm
+        items.tables["remedy.json"] = pd.DataFrame(remedy.changes)
+        if remedy.estimates:
+            items.tables["estimates.json"] = pd.DataFrame(
+                [{"term": one["term"], **_sided(one)} for one in remedy.estimates]
+            )
     return items
+
+
+def _sided(row: Mapping[str, Any]) -> dict[str, Any]:
+    """estimate_before, estimate_after and so on."""
+    return {f"{key}_{when}": value for when in ("before", "after") for key, value in row[when].items()}
 
 
 def table_json(table: pd.DataFrame) -> str:
@@ -151,11 +168,9 @@ def _scores(arm: ArmResult) -> Iterator[tuple[str, float | None, int]]:
         yield f"test/{metric}_se", row.get("se"), 0
         for step, value in enumerate(row.get("per_fold", ())):
             yield f"cv/{metric}", value, step
-        train = [one["train_scores"].get(metric) for one in arm.facts if one.get("train_scores")]
-        train = [value for value in train if value is not None]
-        if train and row.get("mean") is not None:
-            yield f"train/{metric}", float(np.mean(train)), 0
-            yield f"gap/{metric}", float(row["mean"] - np.mean(train)), 0
+        if row.get("train") is not None and row.get("mean") is not None:
+            yield f"train/{metric}", row["train"], 0
+            yield f"gap/{metric}", row["mean"] - row["train"], 0
 
 
 def _curves(arm: ArmResult) -> Iterator[tuple[str, float, int]]:

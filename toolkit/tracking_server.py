@@ -13,17 +13,22 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from toolkit.errors import InputError
 from toolkit.tracking_views import view_link
 
-__all__ = ["ending", "existing", "is_new", "is_server", "link", "quiet", "serve", "server", "unreachable"]
+__all__ = [
+    *("DEFAULT_URI", "ending", "existing", "is_new", "is_server", "link", "quiet", "server", "store_uri"),
+    *("unreachable", "wait_for_end"),
+]
+
+T = TypeVar("T")
+DEFAULT_URI = "sqlite:///mlflow.db"
 
 WAIT = 120  # seconds that a server may take to answer on a busy machine
 # A server that went away is noticed in seconds; no progress bar is drawn over ours, nothing is printed on standard
@@ -37,6 +42,11 @@ PATIENCE = {
 }
 # One worker and no job runner: two processes and about 0.5 GB instead of sixteen and 3 GB.
 LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def store_uri(uri: str | None) -> str:
+    """The address that is meant: the one given, that of the environment, or a file in the working directory."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def is_server(uri: str) -> bool:
@@ -113,8 +123,22 @@ def _no_port(uri: str) -> str | None:
 
 
 @contextmanager
-def server(uri: str, port: int) -> Iterator[str]:
-    """A dashboard for the store at `uri`; gives its address and stops it at the end.
+def server(uri: str, port: int, meanwhile: Callable[[], T] | None = None) -> Iterator[tuple[str, T | None]]:
+    """A dashboard for the store at `uri`, stopped at the end.
+
+    Parameters
+    ----------
+    uri : str
+        A store, not a server.
+    port : int
+        On this machine.
+    meanwhile : callable, optional
+        Called while the server comes up.
+
+    Yields
+    ------
+    tuple
+        The address, and what `meanwhile` returned.
 
     Raises
     ------
@@ -144,9 +168,9 @@ def server(uri: str, port: int) -> Iterator[str]:
             command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **LEAN}, start_new_session=True
         )
         try:
-            address = f"http://127.0.0.1:{port}"
+            address, found = f"http://127.0.0.1:{port}", meanwhile() if meanwhile else None
             _wait(process, address, log)
-            yield address
+            yield address, found
         finally:
             _stop(process)
 
@@ -175,24 +199,10 @@ def _stop(process: subprocess.Popen) -> None:
             process.wait(timeout=8)
 
 
-def serve(uri: str, port: int, experiment_id: str | None, view: str | None, open_browser: bool) -> None:
-    """Open the dashboard on the experiment's view and wait for Ctrl-C; a server that runs already is only opened."""
-
-    def show(address: str) -> None:
-        page = view_link(address, experiment_id, view) if experiment_id else address
-        print(f"MLflow dashboard: {page}", file=sys.stderr, flush=True)
-        if open_browser:
-            webbrowser.open(page)
-
-    if is_server(uri):
-        show(uri)
-        return
-    with server(uri, port) as address:
-        show(address)
-        print("Ctrl-C stops it.", file=sys.stderr, flush=True)
-        with suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(3600)
+def wait_for_end() -> None:
+    """Until Ctrl-C."""
+    while True:
+        time.sleep(3600)
 
 
 @contextmanager

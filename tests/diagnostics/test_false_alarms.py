@@ -10,7 +10,7 @@ from toolkit.errors import InputError
 
 
 def test_rows_of_a_right_model():
-    rows = run(["gaussian, n = 200"], arms=["durbin_watson", "white"], progress=lambda text: None, draws=3)
+    rows = run(["gaussian n=200"], arms=["durbin_watson", "white"], progress=lambda text: None, draws=3)
     assert {(row["arm"], row["metric"]) for row in rows} == {
         (check, f"share {verdict}") for check in ("durbin_watson", "white") for verdict in ("poor", "notice")
     }
@@ -18,13 +18,13 @@ def test_rows_of_a_right_model():
 
 
 def test_rows_of_a_fault():
-    rows = run(["leverage 0.5, n = 2,000"], progress=lambda text: None, draws=2)
+    rows = run(["leverage 0.5 n=2000"], progress=lambda text: None, draws=2)
     assert rows[-1]["arm"] == "any of them" and rows[-1]["value"] == 1.0 and rows[-1]["holds"]
 
 
 def test_unknown_case():
     with pytest.raises(InputError, match="did you mean"):
-        run(["gausian, n = 200"])
+        run(["gausian n=200"])
 
 
 def test_faults_are_what_they_say():

@@ -8,7 +8,8 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 
 from toolkit.diagnostics.check import Check
-from toolkit.diagnostics.remedies import propose
+from toolkit.diagnostics.remedies import WEIGHTS, propose
+from toolkit.models.forecasting import SeriesRegression
 from toolkit.models.formula import FormulaRegression
 from toolkit.models.regression import SpecifiedRegression
 
@@ -26,7 +27,7 @@ def test_nothing_called_for():
     regression = SpecifiedRegression()
     good = [doubt("durbin_watson", verdict="good"), doubt("dispersion", arm="neural")]
     assert propose(good, "regression", regression, family="poisson", target_kind="count") == ()
-    assert changes(["breusch_pagan"], regression, "gaussian", "real") == {}  # robust covariance is there already
+    assert changes(["breusch_pagan"], regression, "lognormal", "positive") == {}  # robust covariance is there already
 
 
 def test_each_doubt_has_its_setting():
@@ -35,12 +36,40 @@ def test_each_doubt_has_its_setting():
     assert changes(["zero_inflation", "dispersion"], regression, "poisson", "count") == {"family": "hurdle"}
     assert changes(["dispersion"], regression, "poisson", "count") == {"family": "negative_binomial"}
     assert changes(["white"], regression, "gaussian", "positive") == {"family": "gamma"}
+    assert changes(["white", "jarque_bera"], regression, "gaussian", "positive") == {"family": "lognormal"}
+    assert changes(["white"], regression, "gaussian", "count") == {"family": "negative_binomial"}
+    assert changes(["log_variance"], regression, "gaussian", "real") == {WEIGHTS: "inverse of the predicted variance"}
     assert changes(["learnability"], SpecifiedRegression(interactions=False), "gaussian", "real") == {
         "interactions": True
     }
-    assert changes(["white"], FormulaRegression(cov="classical"), "gaussian", "real") == {"cov": "HC3"}
+    plain = FormulaRegression("x", cov="classical")
+    assert changes(["white"], plain, "gaussian", "real") == {"cov": "HC3", WEIGHTS: "inverse of the predicted variance"}
     grouped = FormulaRegression(cov="classical")
     assert changes(["cluster_correlation"], grouped, "gaussian", "real", grouped=True) == {"cov": "cluster"}
+
+
+def test_a_formula_gets_a_logarithm_on_its_left():
+    formula = FormulaRegression("price ~ x + C(z)", cov="HC3")
+    found = changes(["anderson_darling", "white"], formula, "gaussian", "positive", target="price")
+    assert found == {"formula": "np.log(price) ~ x + C(z)"}
+    assert changes(["white"], FormulaRegression("np.log(price) ~ x"), "lognormal", "positive", target="price") == {}
+    spaces = changes(["jarque_bera", "white"], FormulaRegression("x"), "gaussian", "positive", target="a price")
+    assert spaces == {"family": "gamma"}  # a name that cannot stand in a call
+
+
+def test_a_series_regression_gets_lags_and_a_logarithm():
+    arm, chosen = SeriesRegression(horizon=1), {"lookback": 14, "transform": "none"}
+    assert changes(["ljung_box"], arm, "", "positive", found=chosen) == {"lookback": 28}
+    assert changes(["innovation_ljung_box", "white"], arm, "", "positive", found=chosen) == {
+        "lookback": 28,
+        "transform": "log",
+    }
+    assert changes(["white"], arm, "", "real", found=chosen) == {}
+
+
+def test_rows_without_an_order_get_no_newey_west():
+    formula = FormulaRegression("x")
+    assert changes(["durbin_watson"], formula, "gaussian", "real", in_order=False) == {}
 
 
 def test_only_what_the_arm_can_do():

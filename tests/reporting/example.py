@@ -184,6 +184,22 @@ def make_checks() -> tuple[Check, ...]:
     return tuple(found)
 
 
+def make_effects(dataset: Dataset) -> pd.DataFrame:
+    """A curve over a number and the levels of a category, for both sides."""
+    number, category = dataset.features[0], dataset.features[2]
+    rows = [
+        (number, arm, float(x), "", 50 + 2 * x + tilt * x**2)
+        for arm, tilt in (("regression", -0.02), ("neural", -0.03))
+        for x in range(0, 30, 2)
+    ]
+    rows += [
+        (category, arm, float(i), label, 60 + shift + i)
+        for arm, shift in (("regression", 0), ("neural", 1))
+        for i, label in enumerate(("autumn", "spring"))
+    ]
+    return pd.DataFrame(rows, columns=["feature", "arm", "place", "label", "mean"])
+
+
 def make_comparison(
     dataset: Dataset | None = None, predictions: pd.DataFrame | None = None, **changes: object
 ) -> Comparison:
@@ -244,6 +260,7 @@ def make_comparison(
         "tests": tests,
         "verdict": verdict,
         "gap_ledger": Gap(-0.2, -0.3, -0.1, entries, {"formula": "demand ~ bs(temp) + hr:season", "score": 4.95}),
+        "effects": make_effects(dataset),
         "findings": (
             {
                 "finding": "missing values",

@@ -36,7 +36,7 @@ def folder(comparison, tmp_path_factory):
 
 def test_contract_has_the_promised_keys(comparison):
     document = to_contract(comparison)
-    assert set(document) == CONTRACT | {"quick", "findings"}
+    assert set(document) == CONTRACT | {"quick", "findings", "remedy"}
     assert document["schema"] == 1
     arm = document["arms"]["regression"]
     assert {"kind", "scores", "fit_seconds", "predict_seconds", "formula"} <= set(arm)
@@ -67,7 +67,7 @@ def test_every_file_is_written(folder, comparison):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *("report.html", "report.md", "comparison.json", "details.json", "predictions.parquet", "checks.csv"),
-        *("scores.csv", "figures"),
+        *("scores.csv", "figures", "shown.parquet"),
     }
     assert len(pd.read_csv(folder / "checks.csv")) == len(comparison.checks_found)
     assert set(pd.read_csv(folder / "scores.csv")["arm"]) == set(comparison.arms)

@@ -39,8 +39,8 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "leverage 0.5": ("gaussian", ("leverage",)),
 }
 CASES: dict[str, tuple[str, int, str | None]] = {
-    **{f"{family}, n = {n:,}": (family, n, None) for family in METRIC for n in SIZES},
-    **{f"{fault}, n = 2,000": (family, 2_000, fault) for fault, (family, _) in FAULTS.items()},
+    **{f"{family} n={n}": (family, n, None) for family in METRIC for n in SIZES},
+    **{f"{fault} n=2000": (family, 2_000, fault) for fault, (family, _) in FAULTS.items()},
 }
 
 

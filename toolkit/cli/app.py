@@ -205,7 +205,7 @@ def ui(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
     """Open the MLflow dashboard on the newest verdict; Ctrl-C stops it."""
-    from toolkit.tracking import serve_ui
+    from toolkit.dashboard import serve_ui
 
     serve_ui(tracking_uri, port=port, open_browser=browser)
 

@@ -28,14 +28,20 @@ def print_bundled() -> None:
 
 
 def print_runs(tracking_uri: str | None) -> None:
-    """Past comparisons, newest first."""
+    """Past comparisons, newest first: run id, name, experiment, data, verdict, gain with its interval, time, status."""
+    from toolkit.reporting.words import metric_label, number
     from toolkit.tracking import list_runs
 
     runs = list_runs(tracking_uri)
     if runs.empty:
         print("no comparisons logged yet")
         return
-    table = Table(*map(str, runs.columns), box=None)
+    table = Table("run", "name", "experiment", "data", "verdict", "gain", "", "started", "status", box=None)
     for row in runs.itertuples(index=False):
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
+        known = row.gain is not None and row.gain == row.gain
+        gain = f"{number(row.gain, 3)} ({number(row.lower, 3)} to {number(row.upper, 3)})" if known else "–"
+        cells = (row.run_id, row.name, row.experiment, row.dataset, row.verdict, gain, metric_label(row.metric or ""))
+        table.add_row(*(str(cell or "") for cell in cells), f"{row.started:%Y-%m-%d %H:%M}", row.status.lower())
+    # Piped into another program, a row stays one line.
+    console = Console()
+    (console if console.is_terminal else Console(width=400)).print(table)

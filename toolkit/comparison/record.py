@@ -9,7 +9,7 @@ import pandas as pd
 
 from toolkit.diagnostics.check import Check
 
-__all__ = ["ArmResult", "Comparison", "Gap", "GapEntry", "Test", "Verdict"]
+__all__ = ["ArmResult", "Comparison", "Gap", "GapEntry", "Remedied", "Test", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,22 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Remedied:
+    """The regression once more with what its checks called for, and what that changed."""
+
+    arm: str  # the regression as it was
+    treated: str  # name of the further arm; empty where nothing was changed
+    sentence: str
+    changes: tuple[dict[str, Any], ...] = ()  # setting, before, after, checks, reason
+    scores: dict[str, Any] = field(default_factory=dict)  # before, after: {"mean", "se"} of the primary metric
+    estimates: tuple[dict[str, Any], ...] = ()  # term; estimate, se, lower, upper before and after
+    same_scale: bool = True  # whether estimates before and after are on one scale
+    intervals: dict[str, Any] = field(default_factory=dict)  # before, after: {"coverage", "width"} of predictions
+    checks: tuple[dict[str, Any], ...] = ()  # check, title; verdict and effect before and after
+    verdict: Verdict | None = None  # of the treated regression against the same opponent
+
+
+@dataclass(frozen=True)
 class ArmResult:
     """What one arm did over all folds."""
 
@@ -107,6 +123,9 @@ class Comparison:
     tests: tuple[Test, ...] = field(repr=False)
     verdict: Verdict = field(repr=False)
     gap_ledger: Gap | None = field(repr=False, default=None)
+    remedy: Remedied | None = field(repr=False, default=None)
+    effects: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)  # feature, arm, place, label, mean
+    shown: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)  # [rows of the data, columns a report draws]
     findings: tuple[dict[str, Any], ...] = ()  # finding, column, message, advice
     quick: bool = False
     settings: dict[str, Any] = field(default_factory=dict, repr=False)  # the pipeline that would do it again

@@ -113,7 +113,7 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.fit_info_ = {
             "formula": self.formula,
-            "family": self.family_,
+            "family": self._law(written.scale),
             "covariance": kind,
             "coefficients": self.coefficients_.to_dict("records"),
             "parameters": int(self.coefficients_["estimate"].notna().sum()),
@@ -139,6 +139,10 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
             penalised=False,
         )
         return frame
+
+    def _law(self, scale: str) -> str:
+        """The distribution of the target: a normal one of its logarithm has a name of its own."""
+        return {"log": "lognormal", "log1p": "log1p_normal"}.get(scale, self.family_)
 
     def _family(self, outcomes: np.ndarray) -> str:
         if self.family not in ("auto", *FAMILIES):

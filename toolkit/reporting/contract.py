@@ -1,7 +1,7 @@
 """`comparison.json`: the contract that other programs read, and the way back from it.
 
-The contract holds what the design lists, plus `quick` and `findings`. What only the report needs (what each fit said of
-itself, settings, details of tests and checks) stands in `details.json` beside it.
+The contract holds what the design lists, plus `quick`, `findings` and `remedy`. What only the report needs (what
+each fit said of itself, settings, details of tests and checks) stands in `details.json` beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.comparison.record import ArmResult, Comparison, Gap, GapEntry, Test, Verdict
+from toolkit.comparison.record import ArmResult, Comparison, Gap, GapEntry, Remedied, Test, Verdict
 from toolkit.diagnostics.check import Check
 from toolkit.errors import InputError
 from toolkit.specification.stability import term_stability
@@ -75,6 +75,7 @@ def to_contract(comparison: Comparison) -> dict[str, Any]:
             "tests": [_pick(test, TEST_KEYS) for test in comparison.tests],
             "gap": _gap(comparison.gap_ledger),
             "checks": [_pick(check, CHECK_KEYS) for check in comparison.checks_found],
+            "remedy": _remedy(comparison.remedy),
             "findings": comparison.findings,
             "verdict": _pick(comparison.verdict, VERDICT_KEYS),
             "mlflow": comparison.mlflow,
@@ -94,6 +95,7 @@ def details(comparison: Comparison) -> dict[str, Any]:
             "checks": comparison.checks_found,
             "gap": comparison.gap_ledger,
             "facts": {name: arm.facts for name, arm in comparison.arms.items()},
+            "effects": comparison.effects,
         }
     )
 
@@ -130,6 +132,9 @@ def from_contract(folder: Path | str) -> Comparison:
         tests=tuple(_test(row) for row in more.get("tests") or document["tests"]),
         verdict=_verdict(more.get("verdict") or document["verdict"]),
         gap_ledger=_read_gap(more.get("gap") or document["gap"]),
+        remedy=_read_remedy(document.get("remedy")),
+        effects=pd.DataFrame(more.get("effects") or []),
+        shown=_table(folder / "shown.parquet"),
         findings=tuple(document.get("findings", ())),
         quick=document.get("quick", False),
         settings=more.get("settings", {}),
@@ -160,6 +165,21 @@ def _gap(gap: Gap | None) -> dict[str, Any] | None:
         return None
     row = _pick(gap, ("total", "lower", "upper", "respecified"))
     return row | {"entries": [_pick(entry, ENTRY_KEYS) for entry in gap.entries]}
+
+
+def _remedy(remedy: Remedied | None) -> dict[str, Any] | None:
+    if remedy is None:
+        return None
+    verdict = None if remedy.verdict is None else _pick(remedy.verdict, VERDICT_KEYS)
+    return plain(remedy) | {"verdict": verdict}
+
+
+def _read_remedy(row: dict[str, Any] | None) -> Remedied | None:
+    if row is None:
+        return None
+    lists = {key: tuple(row.get(key) or ()) for key in ("changes", "estimates", "checks")}
+    verdict = _verdict(row["verdict"]) if row.get("verdict") else None
+    return Remedied(**{**_known(Remedied, row), **lists, "verdict": verdict})
 
 
 def _read(path: Path) -> dict[str, Any] | None:

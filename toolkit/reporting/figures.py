@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
+from toolkit.reporting.figures_effects import partial_figures
 from toolkit.reporting.figures_fit import calibration_figures, coverage_figure, effect_figures
 from toolkit.reporting.figures_residuals import residual_figures
 from toolkit.reporting.figures_scores import curve_figures, fold_figure, gap_figure, score_figure
-from toolkit.reporting.residual_data import get_sides
+from toolkit.reporting.residual_data import drawn_data, get_sides
 from toolkit.reporting.style import Figure
 
 __all__ = ["build_figures"]
@@ -20,18 +21,20 @@ def build_figures(comparison: Comparison, dataset: Dataset | None = None) -> dic
     ----------
     comparison : Comparison
     dataset : Dataset, optional
-        The rows behind the predictions table; without it there are no panels along features or time.
+        The rows behind the predictions table; without it, what an earlier run kept of them; without either there are
+        no panels along features or time.
 
     Returns
     -------
     dict of str to Figure
         Inline SVG with alternative text and caption; a picture that has nothing to show is left out.
     """
-    sides = get_sides(comparison)
+    sides, dataset = get_sides(comparison), dataset or drawn_data(comparison)
     found = [
         score_figure(comparison),
         fold_figure(comparison),
         gap_figure(comparison),
+        *partial_figures(comparison),
         *effect_figures(sides, dataset),
         *residual_figures(sides, dataset),
         *calibration_figures(sides),

@@ -9,9 +9,9 @@ import pandas as pd
 
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_scores import short
-from toolkit.reporting.panels import SMOOTH_NOTE, Draw, Row, scatter, smooth_line, wave
+from toolkit.reporting.panels import SMOOTH_NOTE, Draw, Line, Row, scatter, smooth_line, wave
 from toolkit.reporting.residual_data import Side, as_axis, feature_values
-from toolkit.reporting.smooth import by_level, limits
+from toolkit.reporting.smooth import by_level, limits, smooth
 from toolkit.reporting.style import Palette
 from toolkit.reporting.words import number
 
@@ -49,11 +49,13 @@ def _along(found: list[Side], along: list, values: pd.Series, name: str) -> tupl
     is_time = pd.api.types.is_datetime64_any_dtype(values)
     unit = 10.0 ** (9 if not is_time else {"s": 0, "ms": 3, "us": 6, "ns": 9}[np.datetime_data(values.dtype)[0]])
 
-    def make(side: Side, axis: np.ndarray, kept: np.ndarray) -> Draw:
+    lines = [smooth(axis[kept], s.residual[kept]) for s, axis, kept in zip(found, along, usable, strict=True)]
+
+    def make(side: Side, axis: np.ndarray, kept: np.ndarray, line: Line) -> Draw:
         def draw(axes: Any, palette: Palette) -> None:
             scatter(axes, palette, side, axis[kept], side.residual[kept], box)
             axes.axhline(0, color=palette.muted, linewidth=0.9)
-            smooth_line(axes, palette, axis[kept], side.residual[kept])
+            smooth_line(axes, palette, line)
             if is_time:
                 axes.set_xticks(np.linspace(*box[0], 4)[1:-1])
                 axes.xaxis.set_major_formatter(lambda value, _: str(pd.Timestamp(value / unit, unit="s").date()))
@@ -62,11 +64,8 @@ def _along(found: list[Side], along: list, values: pd.Series, name: str) -> tupl
 
         return draw
 
-    draws = [make(*one) for one in zip(found, along, usable, strict=True)]
-    alts = [
-        f"residuals along {name}; {wave(axis[kept], side.residual[kept])}"
-        for side, axis, kept in zip(found, along, usable, strict=True)
-    ]
+    draws = [make(*one) for one in zip(found, along, usable, lines, strict=True)]
+    alts = [f"residuals along {name}; {wave(line)}" for line in lines]
     return draws, alts
 
 

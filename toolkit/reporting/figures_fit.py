@@ -10,7 +10,7 @@ import pandas as pd
 
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_scores import short
-from toolkit.reporting.residual_data import Side, as_axis, feature_values, features_shown
+from toolkit.reporting.residual_data import MOST_SHOWN, Side, as_axis, feature_values, features_shown
 from toolkit.reporting.smooth import level_codes, limits
 from toolkit.reporting.style import Figure, Palette, draw_svg
 from toolkit.reporting.words import number
@@ -18,7 +18,6 @@ from toolkit.reporting.words import number
 __all__ = ["calibration_figures", "coverage_figure", "effect_figures"]
 
 GROUPS = 20
-FEATURES = 4
 
 
 def _groups(x: np.ndarray, most: int = GROUPS) -> np.ndarray:
@@ -125,7 +124,7 @@ def _inside(side: Side) -> tuple[np.ndarray, np.ndarray] | None:
 
 def effect_figures(found: list[Side], dataset: Dataset | None = None) -> list[Figure]:
     """Average observation and prediction of both sides along the features that tell most about the residuals."""
-    return [_effect(found, dataset, feature) for feature in features_shown(found, dataset, FEATURES)]
+    return [_effect(found, dataset, feature) for feature in features_shown(found, dataset, MOST_SHOWN)]
 
 
 def _effect(found: list[Side], dataset: Dataset, feature: str) -> Figure:

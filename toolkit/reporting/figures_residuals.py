@@ -11,9 +11,9 @@ from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_features import against_feature, autocorrelation
 from toolkit.reporting.figures_scores import short
-from toolkit.reporting.panels import DOTS, SMOOTH_NOTE, Draw, Row, scatter, smooth_line, wave
+from toolkit.reporting.panels import DOTS, SMOOTH_NOTE, Draw, Line, Row, scatter, smooth_line, wave
 from toolkit.reporting.residual_data import Side, features_shown, get_sides
-from toolkit.reporting.smooth import limits, thin
+from toolkit.reporting.smooth import limits, smooth, thin
 from toolkit.reporting.style import Figure, Palette, draw_png, draw_svg
 from toolkit.reporting.words import number
 
@@ -84,11 +84,13 @@ def _thinned(side: Side) -> str:
 def _against_predicted(found: list[Side]) -> Row:
     box = (limits(*(side.predicted for side in found)), limits(*(side.residual for side in found)))
 
-    def make(side: Side) -> Draw:
+    lines = [smooth(side.predicted, side.residual) for side in found]
+
+    def make(side: Side, line: Line) -> Draw:
         def draw(axes: Any, palette: Palette) -> None:
             scatter(axes, palette, side, side.predicted, side.residual, box)
             axes.axhline(0, color=palette.muted, linewidth=0.9)
-            smooth_line(axes, palette, side.predicted, side.residual)
+            smooth_line(axes, palette, line)
             axes.set_xlabel("predicted")
             axes.set_ylabel("observed − predicted")
 
@@ -96,35 +98,35 @@ def _against_predicted(found: list[Side]) -> Row:
 
     alts = [
         f"residuals against predictions, {len(side.table):,} rows, standard deviation "
-        f"{number(float(side.residual.std()), 3)}; " + wave(side.predicted, side.residual)
-        for side in found
+        f"{number(float(side.residual.std()), 3)}; " + wave(line)
+        for side, line in zip(found, lines, strict=True)
     ]
     caption = f"Good: a flat cloud around zero. A bend means a missing term or link. {SMOOTH_NOTE}"
-    return "residuals predicted", "Residuals against predictions", [make(side) for side in found], alts, caption
+    draws = [make(side, line) for side, line in zip(found, lines, strict=True)]
+    return "residuals predicted", "Residuals against predictions", draws, alts, caption
 
 
 def _spread(found: list[Side]) -> Row:
     sizes = [np.sqrt(np.abs(side.residual)) for side in found]
     box = (limits(*(side.predicted for side in found)), (0.0, limits(*sizes)[1]))
 
-    def make(side: Side, size: np.ndarray) -> Draw:
+    lines = [smooth(side.predicted, size) for side, size in zip(found, sizes, strict=True)]
+
+    def make(side: Side, size: np.ndarray, line: Line) -> Draw:
         def draw(axes: Any, palette: Palette) -> None:
             scatter(axes, palette, side, side.predicted, size, box)
-            smooth_line(axes, palette, side.predicted, size)
+            smooth_line(axes, palette, line)
             axes.set_xlabel("predicted")
             axes.set_ylabel("√ |residual|")
 
         return draw
 
-    alts = [
-        f"size of residuals (square root) against predictions; {wave(side.predicted, size)}"
-        for side, size in zip(found, sizes, strict=True)
-    ]
+    alts = [f"size of residuals (square root) against predictions; {wave(line)}" for line in lines]
     caption = (
         "Good: a level line. A rising line means that errors grow with the prediction: a log scale, another family, "
         "or robust covariance."
     )
-    draws = [make(side, size) for side, size in zip(found, sizes, strict=True)]
+    draws = [make(*one) for one in zip(found, sizes, lines, strict=True)]
     return "spread", "Size of residuals", draws, alts, caption
 
 

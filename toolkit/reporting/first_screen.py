@@ -19,7 +19,8 @@ MARKS = {"good": "+", "notice": "!", "poor": "x", "not applicable": "."}
 
 def first_screen(comparison: Comparison) -> str:
     """Verdict, scores with intervals, the checks that say "poor" and the largest causes of the gap, in plain text."""
-    parts = [_head(comparison), _scores(comparison), _gap(comparison), _checks(comparison), _failures(comparison)]
+    parts = [_head(comparison), _scores(comparison), _gap(comparison), _checks(comparison)]
+    parts += [_remedy(comparison), _failures(comparison)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -101,11 +102,15 @@ def _checks(comparison: Comparison) -> str:
         lines.append(f"  {arm[:24]:<24} " + "  ".join(f"{group} {line}" for group, line in marks.items() if line))
     worst = [check for check in comparison.checks_found if check.verdict == "poor" and check.arm in arms[:2]]
     for check in worst[:6]:
-        text = f"{check.arm}, {check.check.replace('_', ' ')}: {check.reason}"
+        text = f"{check.arm}, {(check.details or {}).get('title') or check.check.replace('_', ' ')}: {check.reason}"
         lines += [f"  {'x' if i == 0 else ' '} {line}" for i, line in enumerate(wrap(text, WIDTH - 4))]
     if len(worst) > 6:
         lines.append(f"  and {len(worst) - 6} more in the report")
     return "\n".join(lines)
+
+
+def _remedy(comparison: Comparison) -> str:
+    return "\n".join(wrap(comparison.remedy.sentence, WIDTH)) if comparison.remedy else ""
 
 
 def _failures(comparison: Comparison) -> str:

@@ -8,6 +8,7 @@ import re
 from toolkit.comparison.record import Comparison
 from toolkit.reporting import content, words
 from toolkit.reporting.content_checks import CheckRow, check_arms, check_rows
+from toolkit.reporting.content_remedy import remedy_rows
 from toolkit.reporting.evidence import evidence_blocks
 from toolkit.reporting.style import Figure
 
@@ -31,6 +32,7 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
         parts += [f"## {block.title}", _plain(block.lead), table]
     for group, rows in check_rows(comparison).items():
         parts += [f"## {group.capitalize()}", _checks(comparison, rows)]
+    parts += _remedy(comparison)
     parts += ["## Specification", *_specifications(comparison)]
     if comparison.findings:
         lines = [
@@ -114,8 +116,26 @@ def _checks(comparison: Comparison, rows: list[CheckRow]) -> str:
             "–" if a is None else f"{a.verdict} ({words.number(a.effect, 3)} {a.effect_unit}): {a.reason}"
             for a in answers
         ]
-        body.append([row.name.replace("_", " "), row.null, *cells])
+        body.append([row.title, row.null, *cells])
     return _table(["check", "null hypothesis", *arms], body)
+
+
+def _remedy(comparison: Comparison) -> list[str]:
+    found = remedy_rows(comparison)
+    if found is None:
+        return []
+    checks = [
+        [row["title"], *(f"{row[w]} ({row[f'{w}_effect']})" for w in ("before", "after"))] for row in found["checks"]
+    ]
+    sides = [found["arm"], found["treated"]]
+    return [
+        "## What the checks called for",
+        _plain(found["sentence"]),
+        _table(["setting", "before", "after", "because of", "reason"], found["changes"]),
+        _table(["", *sides], found["figures"]),
+        _table(["check", *sides], checks),
+        _table(["term", *sides, "standard error, after / before"], found["estimates"]),
+    ]
 
 
 def _specifications(comparison: Comparison) -> list[str]:

@@ -19,6 +19,7 @@ from toolkit.reporting.contract import details, plain, to_contract
 from toolkit.reporting.figures import build_figures
 from toolkit.reporting.markdown import render_markdown
 from toolkit.reporting.page import render_page
+from toolkit.reporting.residual_data import shown_columns
 from toolkit.reporting.style import Figure, standalone
 
 __all__ = ["check_table", "score_table", "write_outputs"]
@@ -54,17 +55,20 @@ def write_outputs(
         _json(stage / "comparison.json", to_contract(comparison))
         if not only_contract:
             figures = build_figures(comparison, dataset)
-            _write_all(comparison, figures, stage)
+            _write_all(comparison, figures, dataset, stage)
     return folder / ("comparison.json" if only_contract else "report.html")
 
 
-def _write_all(comparison: Comparison, figures: dict[str, Figure], stage: Path) -> None:
+def _write_all(comparison: Comparison, figures: dict[str, Figure], dataset: Dataset | None, stage: Path) -> None:
     (stage / "report.html").write_text(render_page(comparison, figures), encoding="utf-8")
     (stage / "report.md").write_text(render_markdown(comparison, figures), encoding="utf-8")
     _json(stage / "details.json", details(comparison))
     check_table(comparison).to_csv(stage / "checks.csv", index=False)
     score_table(comparison).to_csv(stage / "scores.csv", index=False)
     comparison.predictions.to_parquet(stage / "predictions.parquet", index=False)
+    shown = shown_columns(comparison, dataset)
+    if len(shown.columns):
+        shown.to_parquet(stage / "shown.parquet")
     if len(comparison.members):
         comparison.members.to_parquet(stage / "members.parquet", index=False)
     (stage / "figures").mkdir()

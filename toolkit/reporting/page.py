@@ -16,6 +16,8 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.reporting import content, words
 from toolkit.reporting.content_checks import check_arms, check_counts, check_rows
+from toolkit.reporting.content_features import feature_rows, slice_rows
+from toolkit.reporting.content_remedy import remedy_rows
 from toolkit.reporting.evidence import evidence_blocks
 from toolkit.reporting.figures import build_figures
 from toolkit.reporting.style import DARK, LIGHT, ROLES, Figure
@@ -91,6 +93,9 @@ def _context(comparison: Comparison, figures: dict[str, Figure]) -> dict[str, An
         "checks": check_rows(comparison),
         "check_arms": check_arms(comparison),
         "counts": check_counts(comparison),
+        "feature_rows": feature_rows(comparison),
+        "slices": slice_rows(comparison),
+        "remedy": remedy_rows(comparison),
         "specifications": content.specifications(comparison, MOST_TERMS),
         "yaml": content.pipeline_yaml(comparison),
         "command": content.command(comparison),

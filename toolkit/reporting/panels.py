@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from toolkit.reporting.residual_data import Side
-from toolkit.reporting.smooth import smooth, thin
+from toolkit.reporting.smooth import thin
 from toolkit.reporting.style import Palette
 from toolkit.reporting.words import number
 
-__all__ = ["DOTS", "SMOOTH_NOTE", "Draw", "Row", "scatter", "smooth_line", "wave"]
+__all__ = ["DOTS", "SMOOTH_NOTE", "Draw", "Line", "Row", "scatter", "smooth_line", "wave"]
 
 DOTS = 4000  # rows drawn per panel; the smooths use all of them
 SMOOTH_NOTE = "The line is a local linear smooth of all rows with its 95 % band."
 Draw = Callable[[Any, Palette], None]
+Line = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None  # of `smooth`: grid, mean, lower, upper
 Row = tuple[str, str, list[Draw], list[str], str]  # name, title, one drawing and one description per side, caption
 
 
@@ -36,15 +37,13 @@ def scatter(axes: Any, palette: Palette, side: Side, x: np.ndarray, y: np.ndarra
     axes.set_ylim(box[1])
 
 
-def smooth_line(axes: Any, palette: Palette, x: np.ndarray, y: np.ndarray) -> None:
-    line = smooth(x, y)
+def smooth_line(axes: Any, palette: Palette, line: Line) -> None:
     if line is not None:
         axes.fill_between(line[0], line[2], line[3], color=palette.ink, alpha=0.18, linewidth=0)
         axes.plot(line[0], line[1], color=palette.ink, linewidth=1.7)
 
 
-def wave(x: np.ndarray, y: np.ndarray) -> str:
-    line = smooth(x, y)
+def wave(line: Line) -> str:
     return (
         "too few distinct values for a smooth"
         if line is None

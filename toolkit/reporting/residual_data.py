@@ -13,10 +13,11 @@ from toolkit.data.dataset import Dataset
 from toolkit.reporting.content import side_kinds, sides
 from toolkit.reporting.smooth import feature_telling, thin
 
-__all__ = ["Side", "features_shown", "get_sides"]
+__all__ = ["MOST_SHOWN", "Side", "drawn_data", "features_shown", "get_sides", "shown_columns"]
 
 RANKING_ROWS = 20_000
 MOST_FEATURES_RANKED = 200
+MOST_SHOWN = 4  # features that have pictures of their own
 NEEDED = ["repeat", "fold", "row", "observed", "predicted"]
 
 
@@ -81,6 +82,24 @@ def features_shown(found: list[Side], dataset: Dataset | None, most: int) -> lis
             best[feature] = max(best.get(feature, -1.0), share)
     best = {feature: share for feature, share in best.items() if dataset.frame[feature].notna().any()}
     return sorted(best, key=lambda feature: -best[feature])[:most]
+
+
+def shown_columns(comparison: Comparison, dataset: Dataset | None) -> pd.DataFrame:
+    """The columns of the data that the pictures use, kept so that a report can be built again without the data."""
+    if dataset is None:
+        return comparison.shown
+    names = features_shown(get_sides(comparison), dataset, MOST_SHOWN)
+    return dataset.frame[list(dict.fromkeys([*names, *([dataset.time] if dataset.time else [])]))]
+
+
+def drawn_data(comparison: Comparison) -> Dataset | None:
+    """What `shown_columns` kept, in the place of the data; None where nothing was kept."""
+    if comparison.shown.empty:
+        return None
+    time = comparison.dataset.get("time")
+    features = tuple(column for column in comparison.shown if column != time)
+    kinds = dict.fromkeys(features, "number")
+    return Dataset(comparison.shown, (), features, kinds, "real", time=time, series=comparison.dataset.get("series"))
 
 
 def as_axis(values: pd.Series) -> np.ndarray | None:
