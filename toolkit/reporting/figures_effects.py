@@ -21,6 +21,7 @@ def partial_figures(comparison: Comparison) -> list[Figure]:
     table = comparison.effects
     if table.empty:
         return []
+    table = table[table["arm"].isin(sides(comparison))]
     return [_figure(comparison, feature, part) for feature, part in table.groupby("feature", sort=False)]
 
 
