@@ -10,8 +10,9 @@ import tabm
 import torch
 from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 
+from toolkit.models.neural.hidden import hidden_layer, narrow_product
 from toolkit.models.neural.losses import LOSSES, Quantile
-from toolkit.models.neural.networks import Columns, DropoutMasks, PeriodicEmbedding, RealMLP, _ParametricMish
+from toolkit.models.neural.networks import Columns, DropoutMasks, PeriodicEmbedding, RealMLP
 from toolkit.models.neural.networks_tabm import TabM, quantile_edges
 from toolkit.models.neural.presets import PUBLISHED, Recipe
 from toolkit.models.neural.stack import train_stack
@@ -91,14 +92,40 @@ def test_tabm_is_the_package_on_the_same_numbers():
         torch.testing.assert_close(ours(x.expand(2, -1, -1))[k].transpose(0, 1), package(x), rtol=1e-5, atol=1e-5)
 
 
-def test_parametric_mish_and_its_gradient():
+def hidden_inputs(dtype=torch.double):
     torch.manual_seed(0)
-    x = (8 * torch.randn(2, 7, 5, dtype=torch.double)).requires_grad_()
-    a = torch.rand(2, 1, 5, dtype=torch.double, requires_grad=True)
-    mask = torch.rand(2, 7, 5, dtype=torch.double).round()
-    expected = (x + a * (torch.nn.functional.mish(x) - x)) * mask
-    torch.testing.assert_close(_ParametricMish.apply(x, a, mask), expected)
-    assert torch.autograd.gradcheck(lambda x, a: _ParametricMish.apply(x, a, mask), (x, a))
+    x = torch.randn(2, 7, 6, dtype=dtype).mul_(8).requires_grad_()
+    weight, bias, slope = (torch.rand(2, d, 5, dtype=dtype).sub_(0.3).requires_grad_() for d in (6, 1, 1))
+    return x, weight, bias, slope, 1.25 * torch.rand(2, 7, 5, dtype=dtype).round()
+
+
+def test_hidden_layer_and_its_gradient():
+    x, weight, bias, slope, mask = hidden_inputs()
+    for multiplier in (None, mask):
+        z = x @ weight / 6**0.5 + bias
+        expected = (z + slope * (torch.nn.functional.mish(z) - z)) * (1 if multiplier is None else mask)
+        torch.testing.assert_close(hidden_layer(x, weight, bias, slope, multiplier), expected)
+        with torch.no_grad():
+            torch.testing.assert_close(hidden_layer(x, weight, bias, slope, multiplier), expected)
+        assert torch.autograd.gradcheck(lambda *a, m=multiplier: hidden_layer(*a, m), (x, weight, bias, slope))
+
+
+def test_hidden_layer_in_bfloat16_is_the_layer_up_to_rounding():
+    *inputs, mask = hidden_inputs(torch.float32)
+    exact = hidden_layer(*inputs, mask)
+    rounded = hidden_layer(*inputs, mask, torch.bfloat16)
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.03, atol=0.03)
+    of_exact = torch.autograd.grad(exact.sum(), inputs)
+    for rough, fine in zip(torch.autograd.grad(rounded.float().sum(), inputs), of_exact, strict=True):
+        assert rough.dtype == torch.float32
+        assert float((rough - fine).norm() / fine.norm()) < 0.03
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 9])
+def test_narrow_product_is_the_product(outputs):
+    x, weight, bias = torch.randn(2, 7, 6), torch.randn(2, 6, outputs), torch.randn(2, 1, outputs)
+    torch.testing.assert_close(narrow_product(x, weight, bias), x @ weight / 6**0.5 + bias)
 
 
 def test_periodic_embedding_is_its_formula():

@@ -13,6 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from toolkit.models.neural.hidden import hidden_layer, narrow_product
+
 __all__ = ["Columns", "DropoutMasks", "RealMLP", "stacked"]
 
 Generators = Sequence[torch.Generator]
@@ -49,29 +51,41 @@ class DropoutMasks:
         threshold = round(256 * rate)
         if threshold <= 0:
             return None
+        counts = [math.prod(size) for size in self.sizes]
+        words = torch.empty(len(self.generators), -(-sum(counts) // 8), dtype=torch.int64, device=self.device)
+        for own, generator in zip(words, self.generators, strict=True):
+            own.random_(-(2**63), None, generator=generator)
+        parts = words.view(torch.uint8)[:, : sum(counts)].split(counts, dim=1)
         masks = []
-        for size in self.sizes:
-            mask = torch.empty(len(self.generators), *size, device=self.device)
-            for part, generator in zip(mask, self.generators, strict=True):
-                words = torch.empty(-(-part.numel() // 8), dtype=torch.int64, device=self.device)
-                bits = words.random_(-(2**63), None, generator=generator).view(torch.uint8)
-                torch.ge(bits[: part.numel()].view(size), threshold, out=part)
-                part.mul_(256 / (256 - threshold))
-            masks.append(mask)
+        for part, size in zip(parts, self.sizes, strict=True):
+            mask = torch.empty(len(part), *size, device=self.device)
+            masks.append(torch.ge(part.view_as(mask), threshold, out=mask).mul_(256 / (256 - threshold)))
         return masks
 
 
-class StackedLinear(nn.Module):
-    """x W / sqrt(d_in) + b for every member: [K, B, d_in] -> [K, B, d_out] (neural tangent parametrisation)."""
+class HiddenLayer(nn.Module):
+    """Mish_a(x W / sqrt(d_in) + b), one learnable a per unit: [K, B, d_in] -> [K, B, d_out] (see `hidden_layer`)."""
 
-    def __init__(self, generators: Generators, d_in: int, d_out: int, bias_scale: float = 1.0) -> None:
+    def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
         super().__init__()
         self.weight = stacked(generators, d_in, d_out)
-        self.bias = stacked(generators, 1, d_out, scale=bias_scale)
-        self.alpha = 1 / math.sqrt(d_in)
+        self.bias = stacked(generators, 1, d_out)
+        self.slope = nn.Parameter(torch.ones(len(generators), 1, d_out))
+
+    def forward(self, x: Tensor, mask: Tensor | None, precision: torch.dtype | None) -> Tensor:
+        return hidden_layer(x, self.weight, self.bias, self.slope, mask, precision)
+
+
+class LastLayer(nn.Module):
+    """x W / sqrt(d_in) + b for every member, b = 0 at first: [K, B, d_in] -> [K, B, d_out]."""
+
+    def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
+        super().__init__()
+        self.weight = stacked(generators, d_in, d_out)
+        self.bias = nn.Parameter(torch.zeros(len(generators), 1, d_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight, alpha=self.alpha)
+        return narrow_product(x.to(self.weight.dtype), self.weight, self.bias)
 
 
 class PeriodicEmbedding(nn.Module):
@@ -97,53 +111,6 @@ class PeriodicEmbedding(nn.Module):
         dense = torch.baddbmm(self.bias.flatten(0, 1), waves.flatten(0, 1), self.weight.flatten(0, 1))
         both = torch.cat([by_column, dense.view(members, columns, rows, -1)], dim=-1)
         return both.transpose(1, 2).reshape(members, rows, columns * self.OUTPUTS)
-
-
-class _ParametricMish(torch.autograd.Function):
-    """x + a (mish(x) - x), times a dropout mask.
-
-    With e = exp(x), r = -2 / ((e + 1)² + 1): mish(x) - x = x r and mish'(x) - 1 = r (1 + x r e (e + 1)). Both factors
-    of the backward pass are made at once; on a CPU member by member, because a member fits into the cache.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor, a: Tensor, mask: Tensor | None) -> Tensor:
-        y, slope, bend = torch.empty_like(x), torch.empty_like(x), torch.empty_like(x)
-        parts = range(len(x)) if x.device.type == "cpu" else [slice(None)]
-        for k in parts:
-            _mish_and_slopes(x[k], a[k], None if mask is None else mask[k], y[k], slope[k], bend[k])
-        ctx.save_for_backward(slope, bend)
-        return y
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):
-        slope, bend = ctx.saved_tensors
-        return slope * gradient, bend.mul(gradient).sum(dim=1, keepdim=True), None
-
-
-def _mish_and_slopes(x: Tensor, a: Tensor, mask: Tensor | None, y: Tensor, slope: Tensor, bend: Tensor) -> None:
-    """Fill y, dy/dx (slope) and dy/da (bend)."""
-    e = x.clamp(max=20.0).exp_()  # beyond 20 mish(x) is x to float32 precision
-    e1 = e + 1
-    r = torch.mul(e1, e1, out=slope).add_(1).reciprocal_().mul_(-2)
-    torch.mul(x, r, out=bend)
-    torch.addcmul(x, bend, a, out=y)
-    slope.mul_(e1.mul_(e).mul_(bend).add_(1)).mul_(a).add_(1)
-    if mask is not None:
-        y.mul_(mask)
-        slope.mul_(mask)
-        bend.mul_(mask)
-
-
-class ParametricMish(nn.Module):
-    """x + a (mish(x) - x), one learnable a per unit, [K, B, W] -> [K, B, W]; drops units where a mask is given."""
-
-    def __init__(self, members: int, width: int) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.ones(members, 1, width))
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return _ParametricMish.apply(x, self.slope, mask)
 
 
 class CategoryEmbedding(nn.Module):
@@ -173,6 +140,9 @@ class RealMLP(nn.Module):
         Hidden units of a layer, and hidden layers.
     periodic : bool
         Embed numeric columns (PBLD); without, they enter as they are.
+    precision : torch.dtype or None
+        Of the products between hidden layers while training, such as bfloat16; None: float32. What a trained net
+        predicts, and what chooses its epoch, is always float32.
     """
 
     def __init__(
@@ -183,6 +153,7 @@ class RealMLP(nn.Module):
         width: int = 256,
         depth: int = 3,
         periodic: bool = True,
+        precision: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.numbers = columns.numbers
@@ -192,9 +163,9 @@ class RealMLP(nn.Module):
         d_in += 8 * len(columns.levels)
         self.scale = nn.Parameter(torch.ones(len(generators), 1, d_in))
         sizes = [d_in, *[width] * depth]
-        self.layers = nn.ModuleList(StackedLinear(generators, a, b) for a, b in pairwise(sizes))
-        self.activations = nn.ModuleList(ParametricMish(len(generators), width) for _ in range(depth))
-        self.last = StackedLinear(generators, sizes[-1], outputs, bias_scale=0.0)
+        self.layers = nn.ModuleList(HiddenLayer(generators, a, b) for a, b in pairwise(sizes))
+        self.last = LastLayer(generators, sizes[-1], outputs)
+        self.precision = precision
         self.dropped = [(width,)] * depth  # what a mask multiplies, per row
 
     def forward(self, x: Tensor, codes: Tensor | None = None, masks: list[Tensor] | None = None) -> Tensor:
@@ -203,8 +174,8 @@ class RealMLP(nn.Module):
         if self.categories is not None:
             x = torch.cat([x, self.categories(codes)], dim=-1)
         x = x * self.scale
-        for i, (layer, activation) in enumerate(zip(self.layers, self.activations, strict=True)):
-            x = activation(layer(x), None if masks is None else masks[i])
+        for i, layer in enumerate(self.layers):  # the first reads the table's own numbers, which are not rounded
+            x = layer(x, None if masks is None else masks[i], self.precision if i else None)
         return self.last(x).unsqueeze(1)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict]:

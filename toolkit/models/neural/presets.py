@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from toolkit.errors import InputError, unknown
@@ -14,8 +15,6 @@ from toolkit.models.neural.networks import RealMLP
 from toolkit.models.neural.networks_tabm import TabM, quantile_edges
 
 if TYPE_CHECKING:
-    import torch
-
     from toolkit.models.neural.training import Table
 
 __all__ = ["ARCHITECTURES", "PRESETS", "Preset", "Recipe", "build_network", "describe_presets", "recipe_for"]
@@ -47,6 +46,7 @@ class Recipe:
     patience: int | None = None  # epochs without a better validation loss after which a member stops
     clip: float | None = None  # largest Euclidean norm of a member's gradient
     rows_per_epoch: int | None = None  # of a member; None: as many as the member with the fewest has
+    precision: str = "float32"  # of the products between hidden layers while training
 
     def learning_rate_at(self, t: float) -> float:
         """Learning rate after the share t of all steps, before the factor of a parameter group."""
@@ -152,7 +152,7 @@ def recipe_for(
     epochs = min(chosen.epochs, published.epochs)
     if device == "cpu":
         epochs = min(epochs, max(LEAST_EPOCHS, round(chosen.row_visits / max(rows, 1))))
-    recipe = replace(published, epochs=epochs, width=chosen.width or published.width)
+    recipe = replace(published, epochs=epochs, width=chosen.width or published.width, precision=fast_precision(device))
     given = {name: value for name, value in overrides.items() if value is not None}
     for name, value in given.items():
         if not (value >= 0 if name == "dropout" else value > 0):
@@ -160,6 +160,17 @@ def recipe_for(
     if recipe.dropout >= 1 or given.get("dropout", 0) >= 1:
         raise InputError(f"dropout must be below 1, got {given['dropout']!r}")
     return replace(recipe, **given)
+
+
+def fast_precision(device: str) -> str:
+    """The precision for the products between hidden layers: bfloat16 on a CPU whose own instructions multiply it.
+
+    Only the steps of a training are rounded so; weights, held-out losses and predictions stay in float32. Elsewhere
+    bfloat16 would be slower (emulated) or is not needed (a GPU's TF32).
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
+    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bfloat16" if native else "float32"
 
 
 def get_preset(name: str) -> Preset:
@@ -175,4 +186,5 @@ def build_network(recipe: Recipe, generators: Sequence[torch.Generator], table: 
         edges = quantile_edges(table.inputs[:, : table.columns.numbers])
         return TabM(generators, table.columns, edges, outputs, recipe.width, recipe.depth, recipe.heads)
     periodic = table.columns.numbers <= MOST_EMBEDDED
-    return RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth, periodic)
+    precision = getattr(torch, recipe.precision)
+    return RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth, periodic, precision)
