@@ -19,7 +19,12 @@ NARROW = 4  # outputs up to which a product is cheaper as multiply and sum
 
 
 def hidden_layer(
-    x: Tensor, weight: Tensor, bias: Tensor, slope: Tensor, mask: Tensor | None = None, precision: torch.dtype | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    slope: Tensor,
+    mask: Tensor | None = None,
+    precision: torch.dtype | None = None,
 ) -> Tensor:
     """Mish_a(x W / sqrt(d_in) + b) times a dropout mask, [K, B, d_in] -> [K, B, W].
 
