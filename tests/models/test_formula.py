@@ -12,7 +12,7 @@ from sklearn.base import clone
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.models.formula import FormulaRegression
-from toolkit.models.formula_design import back_to_units, read_formula
+from toolkit.models.formula_design import back_to_units, read_formula, used_columns
 
 
 def rows(n: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -159,3 +159,14 @@ def test_clone_and_the_parts_of_a_formula() -> None:
     assert read_formula("np.log1p(cnt) ~ a").scale == "log1p"
     assert read_formula("a + b").target is None
     assert read_formula("u + v ~ a").target is None
+
+
+@pytest.mark.parametrize("bend", ["bs(a, df=5)", "cr(a, df=5)", "poly(a, 3)"])
+def test_columns_inside_a_stateful_transform_are_found(bend: str) -> None:
+    data = rows()
+    arm = FormulaRegression(f"{bend} + C(hr)").fit(data[FEATURES], data["y"])
+    assert used_columns(f"{bend} + C(hr)") == ["a", "hr"]
+    np.testing.assert_allclose(arm.predict(data[FEATURES].iloc[:50]), arm.predict(data[FEATURES])[:50])
+    with pytest.raises(InputError, match="no column 'b'"):
+        FormulaRegression(f"{bend.replace('(a', '(b')}").fit(data[FEATURES], data["y"])
+    assert used_columns("np.log(a) + I(hr ** 2):town") == ["a", "hr", "town"]

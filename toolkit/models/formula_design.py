@@ -14,7 +14,7 @@ from formulaic.errors import FormulaicError
 
 from toolkit.errors import InputError, nearest
 
-__all__ = ["Design", "Written", "back_to_units", "read_formula"]
+__all__ = ["Design", "Written", "back_to_units", "read_formula", "used_columns"]
 
 SCALES = {
     "": (lambda y: y, lambda z: z),
@@ -37,8 +37,7 @@ class Written:
 
     def check(self, features: list[str], targets: list[str]) -> None:
         """Raise an `InputError` for a column that is not there."""
-        used = sorted(str(name) for name in Formula(self.right).required_variables)
-        for name in used:
+        for name in used_columns(self.right):
             if name not in features:
                 guess = nearest(name, features)
                 hint = f", did you mean '{guess}'?" if guess else f". Known: {', '.join(features[:30])}"
@@ -89,6 +88,25 @@ def read_formula(formula: str) -> Written:
     raise InputError(f"formula: the left side '{left}' cannot be transformed back; known are y, {known}")
 
 
+def used_columns(right: str) -> list[str]:
+    """Columns that the right side of a formula names, sorted.
+
+    formulaic leaves out what stands inside stateful transforms such as `bs(x, df=4)`: those names are read from the
+    expressions themselves, without the functions that are called and the modules they come from.
+    """
+    formula = Formula(right)
+    names = {str(name) for name in formula.required_variables}
+    for expression in {factor.expr for term in formula for factor in term.factors}:
+        try:
+            tree = ast.parse(expression.replace("`", ""), mode="eval")
+        except SyntaxError:  # a quoted name with spaces, which formulaic reads by itself
+            continue
+        functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        functions |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        names |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in functions}
+    return sorted(names)
+
+
 class Design:
     """The design matrix of a right side; levels, medians and spline knots are those of the training rows.
 
@@ -105,7 +123,7 @@ class Design:
 
     def fit(self, X: pd.DataFrame) -> Design:
         self.findings_: list[dict[str, Any]] = []
-        needed = sorted(str(name) for name in Formula(self.right).required_variables)
+        needed = used_columns(self.right)
         as_levels = set(re.findall(r"\bC\(\s*(?:`([^`]+)`|(\w+))", self.right))
         coded = {quoted or plain for quoted, plain in as_levels}
         self.levels_: dict[str, tuple[str, list[Any]]] = {}  # column -> (most frequent level, levels)
