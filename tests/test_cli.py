@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.tracking import MlflowClient
 
 from toolkit.cli import main
 
@@ -90,6 +91,40 @@ def test_compare_infers_and_saves_what_would_do_it_again(folder: Path) -> None:
     assert again["splits"]["sha256"] == first["splits"]["sha256"]
     assert again["verdict"] == first["verdict"]
     assert again["tests"] == first["tests"]
+
+
+def test_a_logged_run_is_listed_shown_and_predicts(folder: Path) -> None:
+    """Run id, registered name and path of a model give the same predictions, with intervals."""
+    store = ("--tracking-uri", "sqlite:///runs.db")
+    changes = ("--set", "compare=[naive, formula]", "--set", "arms.formula.formula=y ~ I(x**2) + C(level)")
+    run = toolkit("run", "small.yaml", "--json", "--out", "logged", *changes, *store, cwd=folder)
+    assert run.returncode == 0, run.stderr
+    document = json.loads(run.stdout)
+    logged = document["mlflow"]["run_id"]
+    listed = toolkit("list", "--runs", *store, cwd=folder)
+    assert logged in listed.stdout and document["verdict"]["decision"] in listed.stdout
+    shown = toolkit("show", logged, "--json", *store, cwd=folder)
+    assert json.loads(shown.stdout)["verdict"] == document["verdict"]
+    assert toolkit("report", logged, "--out", "logged.html", *store, cwd=folder).returncode == 0
+
+    assert document["verdict"]["winner"] == "formula"
+    client = MlflowClient(f"sqlite:///{folder}/runs.db")
+    champion = client.get_model_version_by_alias("small", "champion")
+    (place,) = (
+        path.parent for path in folder.glob("mlruns/**/MLmodel") if champion.run_id in path.read_text(encoding="utf-8")
+    )
+    rows = pd.read_csv(folder / "rows.csv").head(5)
+    rows.to_csv(folder / "new.csv", index=False)
+    texts = {
+        toolkit("predict", model, "new.csv", *store, cwd=folder).stdout
+        for model in (champion.run_id, "small", str(place))
+    }
+    assert len(texts) == 1
+    predicted = pd.read_csv(io.StringIO(texts.pop()))
+    assert ((predicted["lower"] < predicted["mean"]) & (predicted["mean"] < predicted["upper"])).all()
+    assert len(predicted) == 5
+    wrong = toolkit("predict", "small", "new.csv", "--coverage", "90", *store, cwd=folder)
+    assert wrong.returncode == 1 and "--coverage 90" in wrong.stderr
 
 
 def test_check_looks_without_fitting(folder: Path) -> None:

@@ -29,7 +29,7 @@ from toolkit.errors import InputError
 from toolkit.reporting.first_screen import first_screen
 from toolkit.reporting.outputs import write_outputs
 from toolkit.tracking_items import Items, arm_items, batches
-from toolkit.tracking_model import FittedArm
+from toolkit.tracking_model import FittedArm, predict_rows
 from toolkit.tracking_views import VIEWS, supported, view_link
 
 
@@ -182,7 +182,16 @@ def test_models_predict_from_a_raw_frame(store, logged, children, models):
     )
     assert ((narrow["upper"] - narrow["lower"]) < (found["upper"] - found["lower"])).all()
     whole = raw.assign(temp=[1, 2, 3, 4, 5, 6, 7])  # whole numbers in a column of decimals
-    assert len(tracking.load_logged_model("demand_example", store).predict(whole)) == 7
+    model = tracking.load_logged_model("demand_example", store)
+    assert len(model.predict(whole)) == 7
+    extra = predict_rows(model, raw.assign(note="a column of which the model knows nothing"), 0.9)
+    pd.testing.assert_frame_equal(extra, found)
+    for wrong, words in (
+        (raw.rename(columns={"temp": "temps"}), "needs a column 'temp', which the data has not, did you mean 'temps'"),
+        (raw.assign(temp="warm"), "cannot predict these rows: "),
+    ):
+        with pytest.raises(InputError, match=words):
+            predict_rows(model, wrong, 0.9)
 
 
 def test_champion_is_the_winner(client, logged, children):

@@ -30,7 +30,7 @@ from mlflow.types.schema import AnyType
 
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
-from toolkit.errors import InputError
+from toolkit.errors import InputError, nearest
 
 __all__ = [
     "COVERAGE",
@@ -38,6 +38,7 @@ __all__ = [
     "dataset_inputs",
     "log_model",
     "model_place",
+    "predict_rows",
     "register",
     "requirements",
     "save_arm",
@@ -240,6 +241,28 @@ def dataset_inputs(comparison: Comparison, dataset: Dataset | None) -> list[Data
 def registry_name(name: str) -> str:
     """A name for the registry, which takes no slashes, colons or dots."""
     return "".join("_" if letter in "/:.%\"'" else letter for letter in name) or "comparison"
+
+
+def predict_rows(model: Any, frame: pd.DataFrame, coverage: float) -> pd.DataFrame:
+    """What a logged model says of new rows; columns that it does not know are left aside.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or holds what the model cannot read.
+    """
+    schema = model.metadata.get_input_schema()
+    names = list(frame.columns) if schema is None else schema.input_names()
+    for name in names:
+        if name not in frame.columns:
+            guess = nearest(name, frame.columns)
+            hint = f", did you mean '{guess}'?" if guess else ""
+            raise InputError(f"the model needs a column '{name}', which the data has not{hint}")
+    try:
+        return model.predict(frame[names], params={"coverage": coverage})
+    except (mlflow.MlflowException, ValueError, TypeError, KeyError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"the model cannot predict these rows: {cause}") from error
 
 
 def model_place(client: MlflowClient, ref: str) -> str:

@@ -22,15 +22,15 @@ ARMS: dict[str, dict[str, Any]] = {
     "linear": {},
     "regression": {},
     "boosting": {},
-    "neural": {"preset": "quick", "members": 2, "epochs": 3},
+    "neural": {"preset": "quick", "members": 2, "epochs": 2},
 }
 
 
 @pytest.fixture(scope="module")
 def rows() -> Dataset:
     rng = np.random.default_rng(0)
-    x, level = rng.normal(size=200), rng.choice(["a", "b"], 200)
-    y = x + (level == "a") * x**2 + rng.normal(size=200) * 0.1
+    x, level = rng.normal(size=120), rng.choice(["a", "b"], 120)
+    y = x + (level == "a") * x**2 + rng.normal(size=120) * 0.1
     return Dataset.from_frame(pd.DataFrame({"x": x, "level": level, "y": y}), "y")
 
 

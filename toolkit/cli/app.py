@@ -148,9 +148,12 @@ def predict(
     """New rows through a logged model, with intervals."""
     from toolkit.data.readers import read_table
     from toolkit.tracking import load_logged_model
+    from toolkit.tracking_model import predict_rows
 
+    if not 0 < coverage < 1:
+        raise InputError(f"--coverage {coverage:g}: a share between 0 and 1 was expected")
     frame = read_table(data)
-    text = load_logged_model(model, tracking_uri).predict(frame, params={"coverage": coverage}).to_csv(index=False)
+    text = predict_rows(load_logged_model(model, tracking_uri), frame, coverage).to_csv(index=False)
     if out is None:
         sys.stdout.write(text)
     else:

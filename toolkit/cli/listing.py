@@ -37,6 +37,7 @@ def print_runs(tracking_uri: str | None) -> None:
         print("no comparisons logged yet")
         return
     table = Table("run", "name", "experiment", "data", "verdict", "gain", "", "started", "status", box=None)
+    table.columns[0].min_width = 32  # whole, so that it can be copied into `toolkit show`
     for row in runs.itertuples(index=False):
         known = row.gain is not None and row.gain == row.gain
         gain = f"{number(row.gain, 3)} ({number(row.lower, 3)} to {number(row.upper, 3)})" if known else "–"

@@ -189,8 +189,13 @@ def _stream(
         return
     options = {"inner_max_num_threads": plan.threads} if backend == "loky" else {}
     with _connected(backend, plan.workers), joblib.parallel_config(backend=backend, n_jobs=plan.workers, **options):
+        jobs = [joblib.delayed(_timed)(position, cells[position], fit) for position in todo]
+        if backend == "ray":  # hands over nothing before a call has ended: a call for every handful of cells
+            for start in range(0, len(jobs), plan.workers):
+                yield from joblib.Parallel(batch_size=1)(jobs[start : start + plan.workers])
+            return
         parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch=2 * plan.workers, batch_size=1)
-        yield from parallel(joblib.delayed(_timed)(position, cells[position], fit) for position in todo)
+        yield from parallel(jobs)
 
 
 @contextmanager
