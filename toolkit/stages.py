@@ -173,8 +173,8 @@ def fit_arms(
     common = {"refit": refit, "cache": cache, "progress": reporter.fitted, "backend": engine}
     with without_autolog():
         if todo.series is not None:
-            every = todo.settings.splits.refit or 1
-            return evaluate_forecasts(todo.series, todo.splits, arms, every=every, **common)
+            common |= {"every": todo.settings.splits.refit or 1, "innovations": refit}
+            return evaluate_forecasts(todo.series, todo.splits, arms, **common)
         done = evaluate(todo.dataset, todo.splits, arms, todo.metric, **common)
     if todo.dataset.target_kind != "binary":
         with_limits = add_intervals(done.predictions, todo.settings.coverage, todo.metric == "rmsle")
@@ -259,6 +259,7 @@ def check_inputs(todo: Plan, evaluation: Evaluation, verdict: Verdict) -> dict[s
         "learning_curve": (verdict.details.get("learning_curve") or {}).get("scores"),
         "coverage": todo.settings.coverage,
         "splits": todo.splits,
+        "innovations": evaluation.innovations,
         "seed": todo.splits.seed,
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,9 @@ from toolkit.diagnostics.catalogue import CATALOGUE
 from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.design import design_checks, design_of, optimism_of
 from toolkit.diagnostics.features import Features, encode
+from toolkit.diagnostics.innovations import innovation_checks
 from toolkit.diagnostics.order import order_checks
+from toolkit.diagnostics.targets import worst_over_targets
 from toolkit.diagnostics.view import ArmView, in_order, make_view, thin
 
 __all__ = ["run_checks"]
@@ -79,6 +80,7 @@ def run_checks(
     coverage: float = 0.9,
     splits: Splits | None = None,
     learning_curve: pd.DataFrame | None = None,
+    innovations: pd.DataFrame | None = None,
     seed: int = 0,
     only: Collection[str] | None = None,
 ) -> tuple[Check, ...]:
@@ -108,6 +110,8 @@ def run_checks(
         For the training hull; left out, every row that a fold does not judge counts as trained on.
     learning_curve : DataFrame, optional
         arm, n, value.
+    innovations : DataFrame, optional
+        One-step errors of forecasters, as `evaluation.innovations` makes them; asked of series data only.
     only : collection of str, optional
         Names of residual checks to ask instead of all of them.
 
@@ -129,10 +133,12 @@ def run_checks(
         per_target: dict[str, list[Check]] = {}
         for target in dict.fromkeys(table["target"]):
             answers, view = tools.ask(arm, info, table[table["target"] == target], target)
+            if hasattr(dataset, "periods"):
+                answers += innovation_checks(arm, info, innovations, target, dataset.periods)
             per_target[target] = answers
             if view is not None:
                 views.setdefault(arm, {})[target] = view
-        checks += _worst_over_targets(per_target)
+        checks += worst_over_targets(per_target)
         checks += _joint(arm, list(views.get(arm, {}).values()))
         checks += _whole(arm, info, table, metric, trained, members, learning_curve)
     predicting = set(predictions["arm"].unique())
@@ -239,26 +245,6 @@ def _failed(arm: str, info: Mapping[str, Any]) -> list[Check]:
     return [entry.not_applicable(arm, f"the arm failed: {causes[0]}") for entry in CATALOGUE.values()]
 
 
-def _worst_over_targets(per_target: dict[str, list[Check]]) -> list[Check]:
-    """One answer per check: the worst over targets, with the others beside it."""
-    if len(per_target) == 1:
-        return next(iter(per_target.values()))
-    rank = {"poor": 3, "notice": 2, "good": 1, "not applicable": 0}
-    by_check: dict[str, dict[str, Check]] = {}
-    for target, answers in per_target.items():
-        for answer in answers:
-            by_check.setdefault(answer.check, {})[target] = answer
-    out = []
-    for found in by_check.values():
-        target, worst = max(found.items(), key=lambda item: (rank[item[1].verdict], item[1].effect or 0.0))
-        table = [
-            {"target": t, "effect": c.effect, "p_value": c.p_value, "verdict": c.verdict} for t, c in found.items()
-        ]
-        details = {**(worst.details or {}), "target": target, "per_target": table}
-        out.append(replace(worst, reason=f"{target}: {worst.reason}", details=details))
-    return out
-
-
 def _joint(arm: str, views: list[ArmView]) -> list[Check]:
     """Checks over several targets."""
     targets = tuple(view.target for view in views)
@@ -297,4 +283,4 @@ def _shared(arms: list[str], sides: list[str], views: dict[str, dict[str, ArmVie
         why = "one of the two sides has no usable residuals"
         return out + [entry.not_applicable(arm, why) for arm in sides if arm in arms]
     both = {t: residuals.check_shared_residuals(pair[0][t], pair[1][t]) for t in pair[0] if t in pair[1]}
-    return out + [c for k in (0, 1) for c in _worst_over_targets({t: [one[k]] for t, one in both.items()})]
+    return out + [c for k in (0, 1) for c in worst_over_targets({t: [one[k]] for t, one in both.items()})]

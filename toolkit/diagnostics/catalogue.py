@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.diagnostics.catalogue_innovations import INNOVATIONS
 from toolkit.diagnostics.check import Check
+from toolkit.diagnostics.thresholds import COHEN_F2, COHEN_R, R2_NOTICE, R2_POOR
 
 __all__ = ["CATALOGUE", "Entry", "judge"]
 
@@ -85,10 +87,7 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-COHEN_F2 = "Cohen (1988): f2 of 0.02 small, 0.15 medium, as a share of variance"
-COHEN_R = "Cohen (1988): correlation of 0.1 small, 0.3 medium"
 FOX = "Fox (2016), Applied Regression Analysis, 12.2: largest variance 4 (careful) or 10 times the smallest"
-R2_NOTICE, R2_POOR = 0.02 / 1.02, 0.15 / 1.15  # Cohen's f2 as R2 = f2 / (1 + f2)
 # A log variance that is normal over the rows has the fifths at +-1.40 sd: Fox's ratios of 4 and 10 mean an sd of
 # log(4)/2.8 and log(10)/2.8; beside it log chi2(1) has the variance pi^2 / 2.
 LOG_NOTICE = (np.log(4) / 2.8) ** 2 / ((np.log(4) / 2.8) ** 2 + np.pi**2 / 2)
@@ -261,4 +260,4 @@ _ENTRIES = (
           "share of members restarted", 0.01, 0.34, "toolkit", "house rule: any, and more than a third",
           "the net trains unsteadily: smaller learning rate"),
 )  # fmt: skip
-CATALOGUE: dict[str, Entry] = {entry.check: entry for entry in _ENTRIES}
+CATALOGUE: dict[str, Entry] = {entry.check: entry for entry in (*_ENTRIES, *(Entry(*row) for row in INNOVATIONS))}

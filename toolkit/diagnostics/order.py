@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolkit.diagnostics.catalogue import CATALOGUE
+from toolkit.diagnostics.catalogue_innovations import INNOVATIONS
 from toolkit.diagnostics.check import Check
 
 __all__ = ["FIRST", "order_checks"]
@@ -21,7 +22,7 @@ FIRST: dict[str, tuple[str, ...]] = {
     "count": ("reset", "dispersion", "zero_inflation", "collinearity", "quantile_uniformity", *_ALWAYS),
     "binary": ("reset", "calibration_bins", "separation", "collinearity", *_ALWAYS),
 }
-_ORDERED = ("durbin_watson", "cusum")
+_ORDERED = ("durbin_watson", "cusum", *(row[0] for row in INNOVATIONS))
 _RANK = {"poor": 0, "notice": 1, "good": 2, "not applicable": 3}
 
 

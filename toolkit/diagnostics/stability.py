@@ -108,6 +108,8 @@ def sup_f_p_value(statistic: float, k: int, trim: float = TRIM) -> float:
 def _why_not(view: ArmView) -> str:
     if not view.ordered:
         return "the rows have no order in time"
+    if view.extra.get("multi_step"):
+        return "errors of several steps ahead overlap by construction; see the checks of one-step innovations"
     if view.series is not None:
         return "there are several series: no single order in time"
     return "" if view.n >= 40 else f"needs 40 rows in order, there are {view.n}"

@@ -74,6 +74,7 @@ class Evaluation:
     seconds: dict[str, tuple[float, float]]  # arm -> (fit, predict), summed over folds
     failures: dict[str, tuple[str, ...]]  # arm -> "repeat 0, fold 3: cause"
     models: dict[str, Any] = field(default_factory=dict, repr=False)  # arm -> estimator refitted on all rows
+    innovations: pd.DataFrame | None = None  # one-step errors of forecasters, columns of `innovations.COLUMNS`
 
 
 def evaluate(

@@ -17,7 +17,9 @@ from toolkit.data.series import SeriesData
 from toolkit.data.splits import Fold, Splits
 from toolkit.evaluation.engine import Cache, Heard, Progress, available_cores, content_hash, plan_workers, run_cells
 from toolkit.evaluation.evaluate import COLUMNS, Evaluation
+from toolkit.evaluation.innovations import Watch, one_step_errors, watch
 from toolkit.evaluation.provenance import code_of, toolkit_code
+from toolkit.evaluation.series_scales import seasonal_errors
 from toolkit.models.ticker import listening
 
 __all__ = ["ForecastCell", "ForecastResult", "evaluate_forecasts", "fit_forecast_cell", "forecast_cells"]
@@ -34,6 +36,7 @@ class ForecastCell:
     folds: tuple[Fold, ...] = field(repr=False)  # the first one's training rows are fitted on
     key: str = ""
     keep_model: bool = False
+    watch: Watch | None = field(default=None, repr=False)  # rows whose one-step errors are wanted
 
     @property
     def label(self) -> str:
@@ -57,6 +60,7 @@ class ForecastResult:
     model: Any = None
     error: str | None = None
     notes: tuple[str, ...] = ()  # series that this arm could not forecast, each with its cause
+    innovations: pd.DataFrame | None = None
 
 
 def evaluate_forecasts(
@@ -66,6 +70,7 @@ def evaluate_forecasts(
     *,
     every: int = 1,
     refit: tuple[str, ...] = (),
+    innovations: tuple[str, ...] = (),
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -84,6 +89,8 @@ def evaluate_forecasts(
         Fit anew at every k-th origin; the origins between are forecast with the model fitted last and the newest past.
     refit : tuple of str
         Arms that are fitted once more, on all rows, and returned as models for use.
+    innovations : tuple of str
+        Arms whose one-step errors are wanted as well.
     workers : int, optional
         Processes; chosen from the work to be done when left out. A panel at a single origin gives its cores to the arm.
 
@@ -94,7 +101,7 @@ def evaluate_forecasts(
         and the root mean squared in-sample error of the seasonal naive forecast, for each series and origin.
         Rows whose target was not observed are left out, and rows of a series that some arm failed on, for all arms.
     """
-    cells = forecast_cells(data, splits, arms, every, refit)
+    cells = forecast_cells(data, splits, arms, every, refit, innovations)
     panel = len(splits.folds) == 1 and len(data.names) >= PANEL  # each arm works on many series at once
     plan = plan_workers(len(cells), len(data.frame), 1 if panel and workers is None else workers)
     threads = available_cores() if panel else plan.threads
@@ -105,17 +112,21 @@ def evaluate_forecasts(
 
 
 def forecast_cells(
-    data: SeriesData, splits: Splits, arms: Mapping[str, BaseEstimator], every: int = 1, refit: tuple[str, ...] = ()
-) -> list[ForecastCell]:
+    data: SeriesData, splits: Splits, arms: Mapping[str, BaseEstimator], every: int = 1, refit: tuple[str, ...] = (),
+    innovations: tuple[str, ...] = (),
+) -> list[ForecastCell]:  # fmt: skip
     """Arm x block of origins; block by block, so that every arm has finished a block before the next one begins."""
     common = (toolkit_code(), data.sha256, data.freq, data.periods, data.horizon, data.scale_period)
+    look = watch(data, splits.folds, splits.folds[::every][-1].fold) if innovations else None
     cells = []
     for start in range(0, len(splits.folds), every):
         block = splits.folds[start : start + every]
         rows = [(fold.train, fold.judge) for fold in block]
         for name, estimator in arms.items():
-            key = content_hash(common, name, estimator, code_of(estimator), rows)
-            cells.append(ForecastCell(name, estimator, block, key))
+            mine = look if name in innovations else None
+            seen = [] if mine is None else [mine.rows, mine.newest]
+            key = content_hash(common, name, estimator, code_of(estimator), rows, *seen)
+            cells.append(ForecastCell(name, estimator, block, key, watch=mine))
     for name in refit:
         key = content_hash(common, name, arms[name], code_of(arms[name]), "all rows")
         cells.append(ForecastCell(name, arms[name], (), key, keep_model=True))
@@ -145,7 +156,7 @@ def fit_forecast_cell(cell: ForecastCell, data: SeriesData, threads: int = 1) ->
             parts.append(_rows(data, cell, fold, past, out, facts["failed_series"]))
             if hasattr(estimator, "forecast_members"):
                 members.append(_member_rows(data, cell, fold, estimator.forecast_members(past, future)))
-        predictions = pd.concat(parts, ignore_index=True)
+        predictions, forecast = pd.concat(parts, ignore_index=True), time.perf_counter()
         return ForecastResult(
             cell.arm,
             numbers,
@@ -153,12 +164,26 @@ def fit_forecast_cell(cell: ForecastCell, data: SeriesData, threads: int = 1) ->
             pd.concat(members, ignore_index=True) if members else None,
             facts,
             fitted - begin,
-            time.perf_counter() - fitted,
+            forecast - fitted,
+            innovations=_innovations(estimator, data, cell, facts),
             notes=tuple(f"{name}: {cause}" for name, cause in facts.get("failed_series", {}).items()),
         )
     except Exception as error:  # one arm's failure must not stop the others; its cause is reported
         cause = f"{type(error).__name__}: {error}".splitlines()[0][:500]
         return ForecastResult(cell.arm, numbers, error=cause)
+
+
+def _innovations(
+    estimator: BaseEstimator, data: SeriesData, cell: ForecastCell, facts: dict[str, Any]
+) -> pd.DataFrame | None:
+    """One-step errors of the fit; an arm that cannot make them still has its forecasts, and the cause in its facts."""
+    if cell.watch is None:
+        return None
+    try:
+        return one_step_errors(estimator, data, cell.watch, cell.arm, cell.folds[0])
+    except Exception as error:
+        facts["innovations"] = f"one-step innovations: {type(error).__name__}: {error}".splitlines()[0][:300]
+        return None
 
 
 def _rows(
@@ -208,28 +233,6 @@ def _rows(
     )
 
 
-def seasonal_errors(past: SeriesData) -> pd.DataFrame:
-    """Scales of MASE and RMSSE from the past of each series.
-
-    Returns
-    -------
-    DataFrame, index (series, target)
-        scale: mean of |y[t] - y[t-m]|; root_scale: root of the mean of its square; last: time of the last row. NaN
-        where the past repeats itself exactly or is shorter than a season, so that a scaled score cannot be computed.
-    """
-    lag, rows = past.scale_period, []
-    for name, part in past.frame.groupby(past.series, sort=False):
-        for target in past.targets:
-            values = part[target].to_numpy(dtype=float)
-            changes = np.abs(values[lag:] - values[:-lag])
-            changes = changes[np.isfinite(changes)]
-            scale = float(changes.mean()) if len(changes) else 0.0
-            root = float(np.sqrt(np.mean(changes**2))) if scale > 0 else np.nan
-            rows.append((name, target, scale if scale > 0 else np.nan, root, part[past.time].iloc[-1]))
-    table = pd.DataFrame(rows, columns=[past.series, "target", "scale", "root_scale", "last"])
-    return table.set_index([past.series, "target"])
-
-
 def _member_rows(data: SeriesData, cell: ForecastCell, fold: Fold, out: pd.DataFrame) -> pd.DataFrame:
     """Forecasts of every member: the frame of `forecast` with a column `member`."""
     rows = data.frame.iloc[fold.judge][[data.series, data.time]].assign(row=fold.judge)
@@ -252,6 +255,7 @@ def _collect(data: SeriesData, arms: list[str], cells: list[ForecastCell], resul
     tables = [r.predictions for r in judged if r.predictions is not None]
     predictions = _common_rows(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame(columns=list(COLUMNS))
     members = [r.members for r in judged if r.members is not None]
+    watched = [r.innovations for r in judged if r.innovations is not None and len(r.innovations)]
     by_arm = {arm: [r for r in judged if r.arm == arm] for arm in arms}
     failures = {
         arm: tuple(
@@ -273,6 +277,7 @@ def _collect(data: SeriesData, arms: list[str], cells: list[ForecastCell], resul
         },
         {arm: lines for arm, lines in failures.items() if lines},
         {r.arm: r.model for r in results if r.model is not None},
+        pd.concat(watched, ignore_index=True) if watched else None,
     )
 
 

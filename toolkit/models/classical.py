@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -42,6 +44,17 @@ class _Baseline(BaseEstimator):
                 half = norm.ppf(0.5 + self.coverage / 2) * self._spread(changes, lag, steps, len(filled))
                 intervals[name, target] = (predicted[name, target] - half, predicted[name, target] + half)
         return answer(past, future, predicted, intervals)
+
+    def fitted_one_step(self, past: SeriesData) -> dict[tuple[Any, str], tuple[np.ndarray, int]]:
+        """The rule applied to every row of the past; nothing is estimated but a slope."""
+        found = {}
+        for name, target, values in channels(past):
+            if len(values := trim(values)):
+                filled = fill_missing(values, max(past.periods, default=1))
+                lag = self.lag_ if len(filled) >= self.lag_ else 1
+                paths = [self._path(filled[:t], lag, 1)[0] for t in range(lag, len(filled))]
+                found[name, target] = np.r_[np.full(min(lag, len(filled)), np.nan), paths], 0
+        return found
 
     def _lag(self, history: SeriesData) -> int:
         return 1

@@ -22,6 +22,7 @@ from toolkit.models.forecasting_candidates import (
     offers_clock,
 )
 from toolkit.models.forecasting_channels import TRANSFORMS, Channel, channels_of
+from toolkit.models.forecasting_clock import only_first_step
 from toolkit.models.forecasting_form import candidate_of, describe, plain
 from toolkit.models.forecasting_inner import Inner, fit_candidate, judge_candidate, padded
 from toolkit.models.forecasting_tests import Tested, tests_of
@@ -158,14 +159,23 @@ class SeriesRegression(BaseEstimator):
         data = replace(data, horizon=self.horizon)
         return {channel.key: self._path(channel, known[channel.key[0]]) for channel in channels_of(data)}
 
-    def _path(self, channel: Channel, origins: np.ndarray | None = None) -> np.ndarray:
+    def forecast_one_step(self, data: SeriesData, rows: dict[Any, int]) -> dict[tuple[Any, str], np.ndarray]:
+        """The latest `rows` of each series, each from everything before it, with the coefficients as they are."""
+        found = {}
+        for channel in channels_of(replace(data, horizon=self.horizon)):
+            at = np.arange(max(len(channel) - rows[channel.key[0]], 1), len(channel))
+            found[channel.key] = self._path(padded(channel, self.horizon), at, first_step=True)[:, 0]
+        return found
+
+    def _path(self, channel: Channel, origins: np.ndarray | None = None, first_step: bool = False) -> np.ndarray:
         """The averaged forecast of one channel, [horizon]; fewer future rows than the horizon are made up to it."""
         channel = padded(channel, self.horizon) if origins is None else channel
         if channel.key in self.floor_ and self.floor_[channel.key] > 0:
             # A later value at or below zero has no logarithm: the smallest one of training stands in for it.
             channel = replace(channel, values=np.maximum(channel.values, self.floor_[channel.key] / 2))
         mean = self.metric in MEAN_METRICS
-        parts = [model.predict(channel, origins, mean) for model in self.models_]
+        models = [only_first_step(model) for model in self.models_] if first_step else self.models_
+        parts = [model.predict(channel, origins, mean)[..., : 1 if first_step else None] for model in models]
         path = np.tensordot(self.weights_, parts, axes=1)
         if not np.isfinite(path).all():
             raise ValueError("the forecast is not a finite number")

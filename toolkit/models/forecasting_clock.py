@@ -7,7 +7,7 @@ Applied Energy 293, 2021, with a ridge instead of a LASSO penalty; Hyndman and F
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from toolkit.models.forecasting_channels import BoxCox, Channel
 from toolkit.models.forecasting_design import Design
 
-__all__ = ["ClockRegression"]
+__all__ = ["ClockRegression", "only_first_step"]
 
 LEAST_SEASONS = 60  # origins at the same time of day, below which the candidate is not offered
 SEASONS_BACK = (0, 1, 2, 6, 13)  # the same time of day on the latest day that is known, and so many days before it
@@ -122,6 +122,11 @@ class ClockRegression:
             numbers = np.nan_to_num(channel.past.select_dtypes(include="number").to_numpy(dtype=float))
             parts += [numbers[at - 1], numbers[at - self.season]]
         return np.column_stack(parts)
+
+
+def only_first_step(model: Any) -> Any:
+    """The same model for one step ahead: a regression of times of day then fits one step at each of them, not all."""
+    return replace(model, horizon=1, fits_={}, sigma_={}) if isinstance(model, ClockRegression) else model
 
 
 def _ridge(A: np.ndarray, b: np.ndarray, penalty: float) -> tuple[tuple[np.ndarray, float], float]:

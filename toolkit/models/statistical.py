@@ -80,6 +80,14 @@ class Classical(BaseEstimator):
             predicted[name, target], intervals[name, target] = outcome[0], (outcome[1], outcome[2])
         return answer(past, future, predicted, intervals)
 
+    def fitted_one_step(self, past: SeriesData) -> dict[tuple[Any, str], tuple[np.ndarray, int]]:
+        """In-sample forecasts one step ahead, and the number of dynamic coefficients, the largest of the members."""
+        jobs = [(name, target, y) for name, target, y in channels(past) if len(trim(y)) > 3 and np.nanstd(y) > 0]
+        made = joblib.Parallel(self.n_jobs)(
+            joblib.delayed(_fitted)(trim(y), past.periods, self._members()) for _, _, y in jobs
+        )
+        return {(name, target): out for (name, target, _), out in zip(jobs, made, strict=True)}
+
     def _members(self) -> tuple[str, ...]:
         return tuple(self.members)
 
@@ -144,6 +152,26 @@ def _one(
     return middle[0], middle[1], middle[2]
 
 
+def _fitted(y: np.ndarray, periods: tuple[int, ...], members: tuple[str, ...]) -> tuple[np.ndarray, int]:
+    """(median of the members' in-sample forecasts [n], dynamic coefficients) of one series."""
+    y = fill_missing(y, max(periods, default=1)).astype(np.float64)
+    fitted, counts = [], []
+    for member in members:
+        model = _model(member, periods, len(y)).fit(y)
+        fitted.append(model.predict_in_sample()["fitted"])
+        counts.append(_dynamic_coefficients(getattr(model, "trend_forecaster", model).model_))
+    return np.median(np.stack(fitted), axis=0), max(counts)
+
+
+def _dynamic_coefficients(fit: dict[str, Any]) -> int:
+    """p + q + P + Q of an ARIMA; the smoothing parameters of the others, each of which is a moving average's."""
+    if "arma" in fit:
+        return int(sum(fit["arma"][:4]))
+    if isinstance(fit["par"], dict):  # CES has two or four, theta one beside its line
+        return sum(name.startswith(("alpha", "beta")) for name in fit["par"])
+    return int(np.isfinite(fit["par"][:4]).sum())  # alpha, beta, gamma, phi of ETS
+
+
 def _model(member: str, periods: tuple[int, ...], n: int) -> Any:
     from statsforecast import models
 
@@ -153,4 +181,6 @@ def _model(member: str, periods: tuple[int, ...], n: int) -> Any:
         return build(season_length=1)
     if len(seasons) == 1 and seasons[0] <= LONGEST_SEASON:
         return build(season_length=seasons[0])
-    return models.MSTL(season_length=seasons, trend_forecaster=build(season_length=1))
+    # What is left after MSTL has no season; exponential smoothing has to be told so.
+    unseasonal = {"ets": {"model": "ZZN"}, "ces": {"model": "N"}}.get(member, {})
+    return models.MSTL(season_length=seasons, trend_forecaster=build(season_length=1, **unseasonal))

@@ -209,6 +209,27 @@ class NeuralForecaster(BaseEstimator):
         counted = values.reshape(len(panel.first), -1, panel.targets, self.horizon_)
         return counted.transpose(1, 3, 0, 2).reshape(counted.shape[1], self.horizon_, -1)
 
+    def forecast_one_step(self, data, rows: dict) -> dict:
+        """The latest `rows` of each series, each from everything before it, with the weights as they are.
+
+        Returns
+        -------
+        dict
+            (series, target) -> [rows]. With covariates known ahead the last `horizon - 1` are NaN: a window's inputs
+            hold the covariates of all its steps.
+        """
+        panel, names = self.encoder_.panel(data.frame)
+        count = torch.tensor([rows[name] for name in names]).minimum(panel.stop - panel.first - 1)
+        short = self.horizon_ - 1 if panel.known.shape[1] else 0
+        origins = Origins.of(panel.stop - count, panel.stop - short, panel.stop, 1, panel.targets)
+        values, found, begin = self._values(panel, origins)[:, 0, 1], {}, 0
+        for name, n in zip(names, count.tolist(), strict=True):
+            here = values[begin : begin + max(n - short, 0) * panel.targets].reshape(-1, panel.targets)
+            begin += here.size
+            for k, target in enumerate(self.encoder_.targets):
+                found[name, target] = np.r_[here[:, k], np.full(min(short, n), np.nan)]
+        return found
+
     def _values(self, panel: Panel, origins: Origins) -> np.ndarray:
         """Lower bound, forecast, upper bound, [windows, H, 3]; targets that were never negative are not forecast so."""
         return np.maximum(forecast_values(self.network_, panel, origins, self.layout_, self.widths_), self.lowest_)
