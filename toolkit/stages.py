@@ -27,6 +27,7 @@ from toolkit.evaluation.evaluate import Evaluation, evaluate
 from toolkit.evaluation.forecasts import evaluate_forecasts
 from toolkit.evaluation.intervals import add_intervals, calibrate
 from toolkit.evaluation.scores import default_metric, get_metric, metrics_for, score_table
+from toolkit.evaluation.series_intervals import conformal_over_origins, interval_score_table
 from toolkit.evaluation.series_scores import SERIES_METRICS, series_score_table
 from toolkit.evaluation.units import in_metric_units, in_same_units, on_common_folds
 from toolkit.loading import beside
@@ -88,6 +89,7 @@ def make_arms(
         random_state=settings.splits.seed,
         horizon=horizon,
         quick=quick,
+        coverage=settings.coverage,
     )
     arms = build_arms(settings.face, own or settings.arms, context)
     for name, arm in arms.items():
@@ -174,7 +176,8 @@ def fit_arms(
     with without_autolog():
         if todo.series is not None:
             common |= {"every": todo.settings.splits.refit or 1, "innovations": refit}
-            return evaluate_forecasts(todo.series, todo.splits, arms, **common)
+            done = evaluate_forecasts(todo.series, todo.splits, arms, **common)
+            return replace(done, predictions=conformal_over_origins(done.predictions, todo.settings.coverage))
         done = evaluate(todo.dataset, todo.splits, arms, todo.metric, **common)
     if todo.dataset.target_kind != "binary":
         with_limits = add_intervals(done.predictions, todo.settings.coverage, todo.metric == "rmsle")
@@ -203,7 +206,8 @@ def score(todo: Plan, evaluation: Evaluation) -> pd.DataFrame:
     if todo.series is not None:
         names = dict.fromkeys((todo.metric, "mase", "rmsse", "mae", "rmse", "smape"))
         usable = [name for name in names if name == todo.metric or evaluation.predictions["scale"].notna().any()]
-        return series_score_table(evaluation.predictions, tuple(usable))
+        intervals = interval_score_table(evaluation.predictions, todo.settings.coverage)
+        return pd.concat([series_score_table(evaluation.predictions, tuple(usable)), intervals], ignore_index=True)
     return score_table(evaluation.predictions, metrics_for(todo.dataset.target_kind, todo.metric))
 
 

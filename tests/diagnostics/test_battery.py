@@ -11,6 +11,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.diagnostics.battery import run_checks
 from toolkit.diagnostics.catalogue import CATALOGUE, judge
 from toolkit.diagnostics.check import VERDICTS
+from toolkit.diagnostics.innovations import NAMES as INNOVATION_NAMES
 
 INFO = {"linear": {"kind": "regression", "facts": []}}
 
@@ -144,6 +145,7 @@ def test_not_applicable_says_why(right):
     assert set(why) == {
         *("dispersion", "zero_inflation", "separation", "multivariate_normality", "residual_correlation"),
         *("shared_residuals", "seed_spread", "calibration_bins", "learning_curve", "epochs", "restarts"),
+        *INNOVATION_NAMES,
     }
     assert why["separation"] == "for 0/1 targets only"
 

@@ -9,15 +9,14 @@ from toolkit.data.origins import official
 from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
 from toolkit.evaluation.forecasts import evaluate_forecasts
-from toolkit.evaluation.series_scores import (
-    OFFICIAL_NAIVE2,
+from toolkit.evaluation.series_intervals import (
     conformal_over_origins,
     crps_from_quantiles,
-    owa,
-    relative,
-    series_score,
+    interval_score_table,
+    interval_scores_by_horizon,
     winkler,
 )
+from toolkit.evaluation.series_scores import OFFICIAL_NAIVE2, owa, relative, series_score
 from toolkit.models.classical import Naive, SeasonalNaive
 
 
@@ -69,14 +68,21 @@ def test_winkler_by_hand():
     assert winkler(y, lower, upper, 0.9).tolist() == pytest.approx([2.0, 62.0, 22.0])
 
 
-def test_conformal_intervals_cover_and_see_only_earlier_origins():
+def many_origins(origins=60, spread=1.0, arm="a"):
     rng = np.random.default_rng(0)
     parts = []
-    for fold in range(60):
+    for fold in range(origins):
         time = pd.date_range("2024-01-01", periods=5) + pd.Timedelta(days=5 * fold)
-        part = rows(rng.normal(size=5), 0.0, scale=1.0, arm="a", fold=fold, horizon=np.arange(1, 6), time=time)
+        error = rng.normal(size=5) * spread * np.sqrt(np.arange(1, 6))
+        part = rows(error, 0.0, scale=spread, arm=arm, repeat=0, fold=fold, horizon=np.arange(1, 6), time=time)
         parts.append(part.assign(origin=time[0] - pd.Timedelta(days=1)))
     table = pd.concat(parts, ignore_index=True)
+    half = 1.645 * spread * np.sqrt(table["horizon"])
+    return table.assign(lower=-half, upper=half)
+
+
+def test_conformal_intervals_cover_and_see_only_earlier_origins():
+    table = many_origins()
     out = conformal_over_origins(table)
     judged = out[out["conformal_lower"].notna()]
     inside = judged["observed"].between(judged["conformal_lower"], judged["conformal_upper"]).mean()
@@ -84,3 +90,33 @@ def test_conformal_intervals_cover_and_see_only_earlier_origins():
     table.loc[table["fold"] == 59, "observed"] = 1e6
     again = conformal_over_origins(table)
     pd.testing.assert_series_equal(out["conformal_upper"], again["conformal_upper"])
+
+
+def test_the_half_width_of_an_origin_is_a_quantile_of_the_errors_before_it():
+    table = many_origins(30)
+    out = conformal_over_origins(table, coverage=0.8)
+    before = table[(table["fold"] < 29) & (table["horizon"] == 3)]
+    rank = int(np.ceil(0.8 * (len(before) + 1)))
+    row = out[(out["fold"] == 29) & (out["horizon"] == 3)].iloc[0]
+    assert row["conformal_upper"] - row["predicted"] == pytest.approx(np.sort(before["observed"].abs())[rank - 1])
+    assert row["predicted"] - row["conformal_lower"] == pytest.approx(row["conformal_upper"] - row["predicted"])
+
+
+def test_scores_of_intervals_overall_and_by_horizon():
+    table = conformal_over_origins(pd.concat([many_origins(), many_origins(spread=7.0, arm="b")], ignore_index=True))
+    scores = interval_score_table(table, 0.9).set_index(["arm", "metric"])
+    # Losses are in units of the scale: a series seven times as large has the same scores.
+    a, b = (scores.loc[arm]["mean"].astype(float) for arm in ("a", "b"))
+    assert a.to_dict() == pytest.approx(b.to_dict())
+    inside = (table["observed"].abs() <= table["upper"])[table["arm"] == "a"].mean()
+    assert a["own_coverage"] == pytest.approx(inside) and 0.85 < a["coverage"] < 0.96
+    assert len(scores.loc[("a", "coverage"), "per_fold"]) == 56  # the first four have too few errors behind them
+    # The expected score of a normal with the right spread: sd / sqrt(pi) for CRPS (Gneiting and Raftery 2007)
+    expected = np.sqrt(np.arange(1, 6)).mean() / np.sqrt(np.pi)
+    assert a["crps"] == pytest.approx(expected, rel=0.1)
+    # Winkler: half the pinball loss of both ends together, times 4 / (1 - coverage)
+    assert a["own_winkler"] == pytest.approx(a["own_pinball"] * 4 / 0.1)
+    steps = interval_scores_by_horizon(table, 0.9).set_index(["arm", "horizon", "metric"])["value"]
+    assert steps["a", 5, "crps"] > 1.5 * steps["a", 1, "crps"]
+    assert steps.xs("coverage", level="metric")["a"].mean() == pytest.approx(a["coverage"], abs=0.01)
+    assert interval_score_table(many_origins(1), 0.9)["metric"].str.startswith("own_").all()

@@ -31,6 +31,7 @@ from toolkit.diagnostics.design import design_checks, design_of, optimism_of
 from toolkit.diagnostics.features import Features, encode
 from toolkit.diagnostics.innovations import innovation_checks
 from toolkit.diagnostics.order import order_checks
+from toolkit.diagnostics.overlap import across_origins, fold_spread, one_per_origin, steps
 from toolkit.diagnostics.targets import worst_over_targets
 from toolkit.diagnostics.view import ArmView, in_order, make_view, thin
 
@@ -133,8 +134,7 @@ def run_checks(
         per_target: dict[str, list[Check]] = {}
         for target in dict.fromkeys(table["target"]):
             answers, view = tools.ask(arm, info, table[table["target"] == target], target)
-            if hasattr(dataset, "periods"):
-                answers += innovation_checks(arm, info, innovations, target, dataset.periods)
+            answers += innovation_checks(arm, info, innovations, target, getattr(dataset, "periods", None))
             per_target[target] = answers
             if view is not None:
                 views.setdefault(arm, {})[target] = view
@@ -156,7 +156,7 @@ class _Tools:
         self.features = _all_features(dataset)
         self._taken: dict[bytes, Features] = {}
         self._outside: dict[bytes, np.ndarray | None] = {}
-        self.multi_step = "horizon" in predictions and bool((predictions["horizon"].fillna(0) > 1).any())
+        self.multi_step = steps(predictions) > 1
 
     def ask(
         self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str
@@ -181,12 +181,23 @@ class _Tools:
             answers += [CATALOGUE[name].not_applicable(arm, view.obstacle) for name in names if name not in asked]
             return answers, view
         with np.errstate(all="ignore"):
-            answers += [ask(view) for name, ask in RESIDUAL_CHECKS.items() if self.only is None or name in self.only]
-            answers.append(calibration.check_interval_coverage(view, self.coverage))
-            answers.append(slices.check_slice_coverage(view, self.coverage))
+            of_rows = self._of_rows(view)
+            if self.multi_step:
+                apart = one_per_origin(table, self.seed)
+                less = self._of_rows(self._view(arm, info, apart, target, ordered, len(apart)))
+                of_rows = [across_origins(*pair) for pair in zip(of_rows, less, strict=True)]
+            answers += of_rows
             answers.append(hull.check_outside_hull(view, self._hull(view)))
             answers.append(optimism_of(view, design))
         return answers, view
+
+    def _of_rows(self, view: ArmView) -> list[Check]:
+        """Checks whose p-values take the rows for independent."""
+        return [
+            *(ask(view) for name, ask in RESIDUAL_CHECKS.items() if self.only is None or name in self.only),
+            calibration.check_interval_coverage(view, self.coverage),
+            slices.check_slice_coverage(view, self.coverage),
+        ]
 
     def _view(
         self, arm: str, info: Mapping[str, Any], table: pd.DataFrame, target: str, ordered: bool, n_all: int
@@ -266,7 +277,7 @@ def _whole(arm: str, info: Mapping[str, Any], table: pd.DataFrame, metric: str, 
     kind, facts = str(info.get("kind", "")), info.get("facts") or ()
     return [
         generalization.check_train_test_gap(arm, table, metric, trained),
-        generalization.check_fold_spread(arm, table, metric),
+        fold_spread(arm, table, metric),
         generalization.check_seed_spread(arm, members, metric),
         generalization.check_learning_curve(arm, learning_curve, metric),
         generalization.check_epochs(arm, kind, facts),

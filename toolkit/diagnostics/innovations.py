@@ -50,7 +50,7 @@ class Found(NamedTuple):
 
 
 def innovation_checks(
-    arm: str, info: Mapping[str, Any], innovations: pd.DataFrame | None, target: str, periods: Sequence[int]
+    arm: str, info: Mapping[str, Any], innovations: pd.DataFrame | None, target: str, periods: Sequence[int] | None
 ) -> list[Check]:
     """All innovation checks of one arm and one target.
 
@@ -60,9 +60,11 @@ def innovation_checks(
         The arm's entry in `arms_info`; `facts` may say under "innovations" why there are none.
     innovations : DataFrame or None
         One-step errors of all arms, columns of `evaluation.innovations.COLUMNS`.
-    periods : sequence of int
-        Seasons in steps.
+    periods : sequence of int, or None
+        Seasons in steps; None for a table, whose rows are not forecasts.
     """
+    if periods is None:
+        return [CATALOGUE[name].not_applicable(arm, "the rows are not forecasts from an origin") for name in NAMES]
     table = pd.DataFrame() if innovations is None else innovations
     if len(table):
         table = table[(table["arm"] == arm) & (table["target"] == target)]

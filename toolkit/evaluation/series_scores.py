@@ -1,4 +1,4 @@
-"""Scores of forecasts: errors relative to a naive forecast, in per cent, of quantiles and of intervals.
+"""Scores of point forecasts: errors in target units, relative to a naive forecast, in per cent.
 
 Every function here works on the predictions table. Definitions are those of the M4 competition (Makridakis, Spiliotis
 and Assimakopoulos, International Journal of Forecasting 36, 2020, 54-74) unless another source is named.
@@ -17,11 +17,11 @@ from toolkit.errors import InputError, unknown
 from toolkit.evaluation.scores import within_range
 
 __all__ = [
-    *("OFFICIAL_NAIVE2", "SERIES_METRICS", "SeriesMetric", "conformal_over_origins", "crps_from_quantiles"),
-    *("interval_table", "owa", "pinball", "relative", "score_by_horizon", "series_score", "series_score_table"),
-    "winkler",
+    *("OFFICIAL_NAIVE2", "SERIES_METRICS", "SeriesMetric", "averaged", "owa", "relative", "score_by_horizon"),
+    *("series_score", "series_score_table"),
 ]
 
+SCORE_COLUMNS = ("arm", "metric", "mean", "se", "lower", "upper", "per_fold")
 # Naive2 in the official evaluation sheet of the M4 competition (Mcompetitions/M4-methods): (sMAPE in %, MASE).
 OFFICIAL_NAIVE2 = {"m4_weekly": (9.161, 2.777), "m4_hourly": (18.383, 2.395)}
 
@@ -138,11 +138,18 @@ def series_score_table(predictions: pd.DataFrame, metrics: tuple[str, ...], conf
         for name in metrics:
             per_fold = [series_score(name, fold) for fold in folds]
             units = per_fold if len(per_fold) > 1 else _per_series(name, folds[0])
-            n, mean = len(units), float(np.mean(per_fold))
-            se = float(np.std(units, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-            half = float(t.ppf(0.5 + confidence / 2, n - 1)) * se if n > 1 else float("nan")
-            rows.append((arm, name, mean, se, *within_range(False, mean - half, mean + half), per_fold))
-    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "se", "lower", "upper", "per_fold"])
+            rows.append((arm, name, *averaged(per_fold, units, confidence)))
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def averaged(
+    per_fold: list[float], units: list[float], confidence: float = 0.95
+) -> tuple[float, float, float, float, list[float]]:
+    """(mean over folds, standard error from the units, lower, upper, the folds)."""
+    n, mean = len(units), float(np.mean(per_fold))
+    se = float(np.std(units, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * se if n > 1 else float("nan")
+    return mean, se, *within_range(False, mean - half, mean + half), per_fold
 
 
 def _per_series(name: str, fold: pd.DataFrame) -> list[float]:
@@ -186,97 +193,3 @@ def relative(predictions: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]
 def owa(smape: float, mase: float, naive2: tuple[float, float]) -> float:
     """Overall weighted average of M4: mean of sMAPE and MASE, each relative to Naive2's (smape, mase)."""
     return (smape / naive2[0] + mase / naive2[1]) / 2
-
-
-def pinball(observed: np.ndarray, quantile: np.ndarray, level: float) -> np.ndarray:
-    """Loss of a forecast of the quantile at `level`, [n]: half the absolute error at the median."""
-    error = np.asarray(observed) - np.asarray(quantile)
-    return np.maximum(level * error, (level - 1) * error)
-
-
-def crps_from_quantiles(observed: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Continuous ranked probability score, [n], as twice the pinball loss integrated over the levels.
-
-    Parameters
-    ----------
-    observed : [n]
-    quantiles : [n, q]
-    levels : [q], ascending; the integral is taken by midpoints between levels, the tails by the outermost one.
-    """
-    levels = np.asarray(levels, dtype=float)
-    edges = np.r_[0.0, (levels[1:] + levels[:-1]) / 2, 1.0]
-    losses = np.stack([pinball(observed, quantiles[:, i], level) for i, level in enumerate(levels)], axis=1)
-    return 2 * losses @ np.diff(edges)
-
-
-def winkler(observed: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float) -> np.ndarray:
-    """Interval score, [n]: the width, plus 2 / (1 - coverage) times the distance of what fell outside.
-
-    Winkler, Journal of the American Statistical Association 67 (1972), 187-191.
-    """
-    miss = np.maximum(lower - observed, 0) + np.maximum(observed - upper, 0)
-    return (upper - lower) + 2 / (1 - coverage) * miss
-
-
-def conformal_over_origins(predictions: pd.DataFrame, coverage: float = 0.9, least: int = 20) -> pd.DataFrame:
-    """Intervals from the errors at earlier origins, the same method for every arm.
-
-    At each origin the absolute errors over `scale` that were observed up to it are ranked for each horizon (for all
-    horizons together when there are fewer than `least` of one); their (1 - a)(n + 1)-th smallest is the half-width.
-
-    Returns
-    -------
-    DataFrame
-        The table with `conformal_lower` and `conformal_upper`; NaN at origins with fewer than `least` earlier errors.
-    """
-    out = predictions.assign(conformal_lower=np.nan, conformal_upper=np.nan)
-    unit = predictions["scale"].fillna(1.0).to_numpy(dtype=float)
-    errors = np.abs(_error(predictions)) / unit
-    for _, part in predictions.groupby(["arm", "target"], sort=False):
-        rows = predictions.index.get_indexer(part.index)
-        times, horizons = part["time"].to_numpy(), part["horizon"].to_numpy()
-        for fold, here in part.groupby("fold", sort=True):
-            now = (part["fold"] == fold).to_numpy()
-            earlier = (part["fold"] < fold).to_numpy() & (times <= here["origin"].max())
-            if earlier.sum() < least:
-                continue
-            half = _half_widths(errors[rows[earlier]], horizons[earlier], horizons[now], coverage, least)
-            at = rows[now]
-            predicted = predictions["predicted"].to_numpy(dtype=float)[at]
-            out.iloc[at, out.columns.get_loc("conformal_lower")] = predicted - half * unit[at]
-            out.iloc[at, out.columns.get_loc("conformal_upper")] = predicted + half * unit[at]
-    return out
-
-
-def _half_widths(
-    errors: np.ndarray, horizons: np.ndarray, wanted: np.ndarray, coverage: float, least: int
-) -> np.ndarray:
-    def quantile(sample: np.ndarray) -> float:
-        rank = int(np.ceil(coverage * (len(sample) + 1)))
-        return float(np.sort(sample)[min(rank, len(sample)) - 1])
-
-    together = quantile(errors)
-    found = {h: quantile(errors[horizons == h]) for h in np.unique(wanted) if (horizons == h).sum() >= least}
-    return np.array([found.get(h, together) for h in wanted])
-
-
-def interval_table(predictions: pd.DataFrame, coverage: float = 0.9) -> pd.DataFrame:
-    """Coverage, mean width and Winkler score of the arms' own and of the conformal intervals.
-
-    Returns
-    -------
-    DataFrame
-        arm, intervals ("own" or "conformal"), coverage (share inside), width, winkler, pinball (both limits' mean), n.
-    """
-    rows, tail = [], (1 - coverage) / 2
-    kinds = (("own", "lower", "upper"), ("conformal", "conformal_lower", "conformal_upper"))
-    for arm, part in predictions.groupby("arm", sort=False):
-        for kind, low, high in kinds:
-            if low not in part or not (some := part[part[low].notna()]).shape[0]:
-                continue
-            y, lower, upper = (some[c].to_numpy(dtype=float) for c in ("observed", low, high))
-            both = (pinball(y, lower, tail) + pinball(y, upper, 1 - tail)) / 2
-            inside = float(np.mean((y >= lower) & (y <= upper)))
-            score = float(winkler(y, lower, upper, coverage).mean())
-            rows.append((arm, kind, inside, float((upper - lower).mean()), score, float(both.mean()), len(y)))
-    return pd.DataFrame(rows, columns=["arm", "intervals", "coverage", "width", "winkler", "pinball", "n"])

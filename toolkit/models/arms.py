@@ -36,9 +36,10 @@ class ArmContext:
     random_state: int
     horizon: int = 0
     quick: bool = False
+    coverage: float = 0.9  # of the arms' own intervals
 
     def parameters(self) -> dict[str, Any]:
-        named = ("kinds", "target_kind", "metric", "random_state", "horizon")
+        named = ("kinds", "target_kind", "metric", "random_state", "horizon", "coverage")
         return {name: getattr(self, name) for name in named}
 
 

@@ -17,6 +17,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.reporting.contract import details, plain, to_contract
 from toolkit.reporting.figures import build_figures
+from toolkit.reporting.figures_horizon import horizon_table
 from toolkit.reporting.markdown import render_markdown
 from toolkit.reporting.page import render_page
 from toolkit.reporting.residual_data import shown_columns
@@ -65,6 +66,8 @@ def _write_all(comparison: Comparison, figures: dict[str, Figure], dataset: Data
     _json(stage / "details.json", details(comparison))
     check_table(comparison).to_csv(stage / "checks.csv", index=False)
     score_table(comparison).to_csv(stage / "scores.csv", index=False)
+    if len(steps := horizon_table(comparison)):
+        steps.to_csv(stage / "scores_by_horizon.csv", index=False)
     comparison.predictions.to_parquet(stage / "predictions.parquet", index=False)
     shown = shown_columns(comparison, dataset)
     if len(shown.columns):

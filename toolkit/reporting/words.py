@@ -36,7 +36,16 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
+# Scores of intervals: conformal ones, made alike for every arm, and the arms' own
+INTERVAL_LABELS = {
+    "coverage": "coverage", "winkler": "Winkler", "pinball": "pinball", "crps": "CRPS",
+    "own_coverage": "own coverage", "own_winkler": "own Winkler", "own_pinball": "own pinball",
+}  # fmt: skip
+
+
 def metric_label(name: str) -> str:
+    if name in INTERVAL_LABELS:
+        return INTERVAL_LABELS[name]
     return METRICS[name].label if name in METRICS else name.replace("_", " ").upper()
 
 

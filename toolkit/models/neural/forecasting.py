@@ -20,7 +20,6 @@ from toolkit.models.neural.windows import Origins
 
 __all__ = ["NeuralForecaster"]
 
-COVERAGE = 0.9  # of the interval
 OVERRIDES = ("members", "epochs", "width", "batch_size", "learning_rate", "dropout")
 
 
@@ -46,6 +45,8 @@ class NeuralForecaster(BaseEstimator):
         Override the preset.
     lookback : int, optional
         Lags; chosen by validation when left out.
+    coverage : float
+        Of the interval, which comes from the errors on the validation windows, or with the pinball loss from the net.
     accelerator : {"auto", "cpu", "gpu"}
     threads : int, optional
         Threads of torch.
@@ -76,6 +77,7 @@ class NeuralForecaster(BaseEstimator):
         learning_rate: float | None = None,
         dropout: float | None = None,
         lookback: int | None = None,
+        coverage: float = 0.9,
         accelerator: str = "auto",
         threads: int | None = None,
         progress: Callable[..., object] | None = None,
@@ -92,6 +94,7 @@ class NeuralForecaster(BaseEstimator):
         self.learning_rate = learning_rate
         self.dropout = dropout
         self.lookback = lookback
+        self.coverage = coverage
         self.accelerator = accelerator
         self.threads = threads
         self.progress = progress
@@ -119,7 +122,7 @@ class NeuralForecaster(BaseEstimator):
         members, recipe = forecast_recipe(self.preset, {name: getattr(self, name) for name in OVERRIDES})
         seeds = [int(seed) for seed in np.random.SeedSequence(self.random_state).generate_state(members)]
         self.horizon_ = int(self.horizon or history.horizon)
-        loss = forecast_loss(self.metric, COVERAGE)
+        loss = forecast_loss(self.metric, self.coverage)
         device = resolve_accelerator(self.accelerator)
         with torch_settings(self.threads, device):
             plan = make_plan(history, self.horizon_, self.metric, loss, self.lookback, device)
@@ -128,7 +131,7 @@ class NeuralForecaster(BaseEstimator):
             trained = train_windows(windows, linear, seeds, recipe, loss, self.accelerator, self.progress)
             self.network_, self.layout_, self.encoder_ = trained.network, plan.start.layout, plan.encoder
             panel, validation = plan.panel.to("cpu"), plan.validation.to("cpu")
-            self.widths_ = interval_widths(self.network_, panel, validation, self.layout_, COVERAGE)
+            self.widths_ = interval_widths(self.network_, panel, validation, self.layout_, self.coverage)
             if linear is not None:
                 _learn_from_all_rows(self.network_, plan)
         self.lowest_ = 0.0 if bool(panel.raw.min() >= 0) else -np.inf
