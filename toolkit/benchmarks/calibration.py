@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.benchmarks._calibration_cases import Simulated, simulate
+from toolkit.benchmarks._calibration_speed import SPEED_CASES, seconds_of_all_tests
 from toolkit.benchmarks._kept import Kept
 from toolkit.comparison.bayes import SIZE, decide
 from toolkit.comparison.estimate import Estimate, p_value, probabilities, with_seeds
@@ -33,12 +34,13 @@ FAMILIES = ("blocks", "noise", "random nets")
 FORECAST_SIZES = ((30, 1), (30, 12), (100, 12), (200, 24))
 GAINS, BAR_AT = (0.5, 1.0, 2.0), 2.0  # true gains in units of the minimal detectable one; which of them has the bar
 CLAIMS = ("neural", "equivalent", "undecided", "regression")
-CASES = ("equal_risk", "random_splits", "linear_truth", "true_gain", "diebold_mariano")
+CASES = ("equal_risk", "random_splits", "linear_truth", "true_gain", "diebold_mariano", "speed")
 TESTS = ("corrected_t", "clustered_clt", "corrected_row_test")
 
 FALSE_VERDICTS = 0.05  # largest share of winners between arms of equal risk
 FALSE_NEURAL = 0.025  # largest share of nets that "win" against a regression that is the truth
 RIGHT_SIDE = 0.80  # smallest share of right winners at twice the minimal detectable gain
+MOST_SECONDS = 20.0  # of a processor, for every test on a million predictions
 FORECAST_BAND = (0.03, 0.07)  # of the empirical size of forecast tests
 
 
@@ -73,6 +75,7 @@ def run(
         "linear_truth": _linear_truth,
         "true_gain": _true_gain,
         "diebold_mariano": _diebold_mariano,
+        "speed": _speed,
     }
     rows: list[dict[str, Any]] = []
     for case in cases or CASES:
@@ -248,4 +251,15 @@ def diebold_mariano_cell(n: int, h: int) -> list[dict[str, Any]]:
         if name == "diebold_mariano_fixed_b":
             row |= {"bar": list(FORECAST_BAND), "holds": FORECAST_BAND[0] <= row["value"] <= FORECAST_BAND[1]}
         rows.append(row)
+    return rows
+
+
+def _speed(kept: Kept, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Every test on a million predictions; never kept, since a time is no result of the code alone."""
+    rows = []
+    for kind in SPEED_CASES:
+        found = seconds_of_all_tests(kind)
+        row = {"case": f"a million predictions, {kind}", "arm": "all tests", "metric": "processor seconds", **found}
+        rows.append(row | {"bar": MOST_SECONDS, "holds": found["value"] <= MOST_SECONDS})
+        progress(f"{row['case']}: {row['value']:.1f} processor seconds")
     return rows
