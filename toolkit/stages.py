@@ -215,6 +215,7 @@ def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
     """What the tests see: the pair's predictions on the folds that both finished, members, groups, features."""
     groups = todo.dataset.groups
     predictions = on_common_folds(evaluation.predictions, todo.pair)
+    kinds = [arm_kind(todo.settings.face, arm) for arm in todo.pair]
     metric: Any = todo.metric
     members = None if evaluation.members.empty else evaluation.members
     if todo.series is not None:
@@ -231,7 +232,8 @@ def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
         "features": todo.dataset.X if len(todo.dataset.features) else None,
         "costs": costs(evaluation),
         "seed": todo.splits.seed,
-        "nested": todo.splits.scheme in TIME_SCHEMES and [arm_kind(todo.settings.face, a) for a in todo.pair] == NESTED,
+        "reference": todo.pair[kinds.index("regression")] if kinds.count("regression") == 1 else None,
+        "nested": todo.splits.scheme in TIME_SCHEMES and kinds == NESTED,
         "quick": todo.quick,
     }
 

@@ -16,24 +16,47 @@ PAIR = ("regression", "neural")
 
 @pytest.mark.parametrize("gain", [0.2, -0.25, 0.0])
 @pytest.mark.parametrize("scheme", ["kfold", "holdout", "rolling_origin"])
-def test_swapping_the_arms_mirrors_every_number(gain, scheme):
+@pytest.mark.parametrize("arms", [PAIR, ("ols", "net")])
+def test_swapping_the_arms_mirrors_every_number(gain, scheme, arms):
     table = origins_table(gain=gain) if scheme == "rolling_origin" else folds_table(gain=gain)
     table = table[table["fold"] == 0] if scheme == "holdout" else table
-    tests, verdict = compare_arms(table, "rmse", PAIR, scheme=scheme)
-    swapped_tests, swapped = compare_arms(table, "rmse", PAIR[::-1], scheme=scheme)
+    table = table.replace({"arm": dict(zip(PAIR, arms, strict=True))})
+    features = pd.DataFrame(
+        {"x": np.random.default_rng(3).normal(size=400), "level": np.random.default_rng(4).choice(list("abc"), 400)}
+    )
+    net = table[table["arm"] == arms[1]]
+    members = pd.concat([net.assign(member=k, predicted=net["predicted"] + 0.1 * k) for k in range(3)])
+    more = {"scheme": scheme, "members": members, "features": features}
+    tests, verdict = compare_arms(table, "rmse", arms, **more)
+    swapped_tests, swapped = compare_arms(table, "rmse", arms[::-1], **more)
     assert swapped.estimate == pytest.approx(-verdict.estimate, abs=1e-12)
     assert (swapped.lower, swapped.upper) == pytest.approx((-verdict.upper, -verdict.lower))
     claims = verdict.probabilities
     assert swapped.probabilities == pytest.approx(
         {"neural": claims["regression"], "equivalent": claims["equivalent"], "regression": claims["neural"]}, abs=1e-9
     )
+    for key in ("margin_absolute", "detectable_gain", "reference"):
+        assert swapped.details[key] == pytest.approx(verdict.details[key])
     mirror = {"neural": "regression", "regression": "neural"}
     assert swapped.decision == mirror.get(verdict.decision, verdict.decision)
     assert swapped.winner == verdict.winner
-    for one, other in zip(tests, swapped_tests, strict=True):
-        if one.name.startswith(("corrected", "clustered", "diebold", "paired", "equivalence")):
-            assert other.p_value == pytest.approx(one.p_value, abs=1e-9)
-            assert other.estimate == pytest.approx(-one.estimate, abs=1e-12)
+    assert len(tests) == len(swapped_tests)
+    assert compared(tests, 1) == pytest.approx(compared(swapped_tests, -1), abs=1e-9)
+
+
+def compared(tests, sign: int) -> dict[str, float]:
+    """Every p-value and every estimate by what it is about, those of a gain with their sign turned for the mirror."""
+    found = {}
+    for one in tests:
+        about = one.details.get("weight_of") or one.details.get("over") or one.details.get("arm")
+        key = one.details.get("rule") or one.details.get("horizon") or ""
+        name = f"{'encompassing' if about and 'adds' in one.name else one.name} {about or ''} {key}"
+        if one.name.startswith("slice"):  # a level's rank by gain is turned round with the arms; its rule stays
+            name = f"{one.name} {one.details['rule']}"
+        found[f"{name} p"] = -1.0 if one.p_value is None else one.p_value
+        if one.estimate is not None:
+            found[f"{name} gain"] = one.estimate if about else sign * one.estimate
+    return found
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae", "r2", "mse"])

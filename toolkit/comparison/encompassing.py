@@ -152,6 +152,8 @@ def _mix(
         share[~other] = weight_of_second(change[other], error[other], paired.weight[other])
     first, second = forward(paired.predicted).T
     mixed = back(first + share * (second - first))
+    for side, weight in enumerate((0.0, 1.0)):  # one side alone is that side, not the same up to rounding
+        mixed = np.where(share == weight, paired.predicted[:, side], mixed)
     cells = len(paired.cell_scores)
     scores, rows, _ = score_rows(paired.metric, paired.observed, mixed, paired.cell, cells)
     score, gains, tests = float(scores.mean()), {}, []

@@ -65,7 +65,8 @@ def judge(
         column with the step ahead.
     metric : str
     margin : mapping, optional
-        {"value": 1.0, "unit": "percent" | "absolute"}; 1 per cent of the first model's score when left out.
+        {"value": 1.0, "unit": "percent" | "absolute"}; 1 per cent when left out. Per cents are of the score of the
+        model that scores worse (or of the one called `regression`), whatever the order.
     name : str, optional
         Not used here; the name of the report.
     nested : bool
@@ -115,7 +116,6 @@ def judge(
         scheme=scheme,
         seed=seed,
         nested=nested,
-        reference=arms[0],
     )
     if not verdict.details["se"] > 0 and not verdict.details["identical"]:
         findings.append(
@@ -153,7 +153,5 @@ def _against_first(
     seed: int,
 ) -> tuple[Test, ...]:
     """Tests of a further model against the first one, without those of single horizons."""
-    tests, _ = compare_arms(
-        predictions, metric, (first, other), margin=margin, scheme=scheme, seed=seed, reference=first
-    )
+    tests, _ = compare_arms(predictions, metric, (first, other), margin=margin, scheme=scheme, seed=seed)
     return tuple(test for test in tests if "horizon" not in test.details)

@@ -20,6 +20,7 @@ from toolkit.comparison.forecast_tests import (
     mincer_zarnowitz,
     pooled_diebold_mariano,
 )
+from toolkit.comparison.margin import absolute_margin, reference_arm
 from toolkit.comparison.power import minimal_detectable_gain, units_needed
 from toolkit.comparison.record import Test, Verdict
 from toolkit.comparison.rows import PairedRows, pair_rows
@@ -30,7 +31,7 @@ from toolkit.comparison.tests import clustered_clt, corrected_t, judge_to_train,
 from toolkit.errors import InputError
 from toolkit.evaluation.scores import Metric
 
-__all__ = ["DEFAULT_FOLD_TEST", "absolute_margin", "compare_arms"]
+__all__ = ["DEFAULT_FOLD_TEST", "compare_arms"]
 
 # Which of the tests over folds decides: the calibration benchmark (reports/benchmarks/calibration.md).
 DEFAULT_FOLD_TEST = "corrected_row_test"
@@ -80,7 +81,8 @@ def compare_arms(
         Arm -> {fit_seconds, predict_seconds, predicted_rows, parameters, explainability}.
     seed : int
     reference : str, optional
-        Arm whose score per cents are of: the arm called `regression` when it takes part, else the first one.
+        Arm whose score per cents are of: the arm called `regression` when it takes part, else the one that scores
+        worse, so that the order of the arms changes no number.
     nested : bool
         The second arm contains the first (a net with the regression's inputs): Clark-West is shown beside the rest.
     quick, provisional : bool, str
@@ -100,7 +102,7 @@ def compare_arms(
     if len(arms) != 2 or arms[0] == arms[1]:
         raise InputError(f"compare: expected two different arms, got {', '.join(map(str, arms))}")
     paired = pair_rows(predictions, metric, tuple(arms), n_train)
-    reference = reference or ("regression" if "regression" in arms else arms[0])
+    reference = reference or reference_arm(paired)
     margin = dict(margin or {"value": 1.0, "unit": "percent"})
     width = absolute_margin(paired, margin, reference)
     design = make_design(paired, scheme, groups)
@@ -127,21 +129,6 @@ def compare_arms(
         details["costs"] = cost_table(costs, tuple(arms)).to_dict("records")
     verdict = _verdict(paired, default, claims, decision, details, quick, provisional)
     return (*records, *more, *sliced), verdict
-
-
-def absolute_margin(paired: PairedRows, margin: Mapping[str, Any], reference: str) -> float:
-    """The margin in units of the metric."""
-    try:
-        value = float(margin["value"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"margin: expected a number with a unit, such as 1% or 0.5, got {margin}") from None
-    if not np.isfinite(value) or value < 0:
-        raise InputError(f"margin: expected a number that is not negative, got {value:g}")
-    if margin.get("unit", "percent") == "absolute":
-        return value
-    if reference not in paired.arms:
-        raise InputError(f"margin: '{reference}' is not one of the compared arms {paired.arms[0]}, {paired.arms[1]}")
-    return value / 100 * abs(paired.scores[paired.arms.index(reference)])
 
 
 def _estimates(paired: PairedRows, design: Design, seed: int) -> list[Estimate]:

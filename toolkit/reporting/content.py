@@ -215,7 +215,8 @@ def command(comparison: Comparison) -> str:
 def margin_text(comparison: Comparison) -> str:
     value = comparison.margin.get("value")
     percent = comparison.margin.get("unit") == "percent"
-    unit = "% of the regression's score" if percent else metric_label(comparison.metric)
+    of = comparison.verdict.details.get("reference")
+    unit = f"% of the score of {of or 'the regression'}" if percent else metric_label(comparison.metric)
     return "none" if value is None else f"{value:g} {unit}"
 
 
@@ -249,6 +250,9 @@ def gain_scale(comparison: Comparison) -> dict[str, Any] | None:
 
 def margin_value(comparison: Comparison) -> float:
     """The margin in units of the metric."""
+    known = comparison.verdict.details.get("margin_absolute")
+    if known is not None:
+        return float(known)
     value = _float(comparison.margin.get("value"))
     if comparison.margin.get("unit") == "percent":
         first = comparison.arms.get(comparison.verdict.arms[0])
