@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class Block:
 def evidence_blocks(comparison: Comparison) -> list[Block]:
     """The tables that this verdict has something to say in, in reading order."""
     makers: tuple[Callable[[Comparison], Block | None], ...] = (
-        _uncertainty, _power, _together, _best_arms, _slices, _stress, _learning_curve, _costs,
+        _claims, _uncertainty, _power, _together, _best_arms, _slices, _stress, _learning_curve, _costs,
     )  # fmt: skip
     return [block for make in makers if (block := make(comparison)) is not None]
 
@@ -46,6 +47,25 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def _claims(comparison: Comparison) -> Block | None:
+    arms = comparison.verdict.arms
+    tests = [test for test in comparison.tests if test.details.get("probabilities") and test.arms == arms]
+    if not tests:
+        return None
+    claims = ("regression", "equivalent", "neural")
+    rows = tuple(
+        (
+            test.name.replace("_", " ") + (" (decides)" if test.details.get("default") else ""),
+            *(f"{100 * test.details['probabilities'][claim]:.1f} %" for claim in claims),
+            number(test.details.get("se"), 3),
+        )
+        for test in tests
+    )
+    lead = "Probability of each claim by every test that fits this design; the verdict takes the one that decides."
+    columns = ("test", f"{arms[0]} is better", "equivalent", f"{arms[1]} is better", "standard error")
+    return Block("The three claims, test by test", lead, columns, rows)
 
 
 def _uncertainty(comparison: Comparison) -> Block | None:
@@ -174,10 +194,10 @@ def _costs(comparison: Comparison) -> Block | None:
     rows = tuple(
         (
             str(one["arm"]),
-            "–" if one.get("fit_seconds") is None else duration(one["fit_seconds"]),
-            "–" if one.get("fit_ratio") is None else f"{one['fit_ratio']:.3g} x",
-            "–" if one.get("predict_ms_per_1000_rows") is None else f"{number(one['predict_ms_per_1000_rows'], 3)} ms",
-            "–" if one.get("parameters") is None else f"{one['parameters']:,.0f}",
+            _told(one.get("fit_seconds"), duration),
+            _told(one.get("fit_ratio"), lambda value: f"{value:.3g} x"),
+            _told(one.get("predict_ms_per_1000_rows"), lambda value: f"{number(value, 3)} ms"),
+            _told(one.get("parameters"), lambda value: f"{value:,.0f}"),
             one.get("explainability") or "–",
         )
         for one in found
@@ -185,3 +205,8 @@ def _costs(comparison: Comparison) -> Block | None:
     lead = "What each side costs. Costs stand beside the gain and are no part of its probability."
     columns = ("arm", "one fit", "against the first", "1,000 predictions", "parameters", "can be explained by")
     return Block("What it costs", lead, columns, rows)
+
+
+def _told(value: float | None, say: Callable[[float], str]) -> str:
+    """A number in words, a dash where it is not known."""
+    return "–" if value is None or not math.isfinite(value) else say(value)
