@@ -28,6 +28,7 @@ ROOMS = (
         "further",
         "stages",
         "treatment",
+        "explaining",
         "pipeline",
         "judging",
         "benchmarks",

@@ -23,6 +23,7 @@ from toolkit.diagnostics.battery import run_checks
 from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache, check_engine
 from toolkit.evaluation.partial import partial_effects
+from toolkit.explaining import coefficient, explain, what_to_explain
 from toolkit.further import look_further
 from toolkit.loading import find_pipeline, load, shrink
 from toolkit.reporter import Reporter, Silent
@@ -45,6 +46,7 @@ class Plan:
     metric: str
     arms: dict[str, BaseEstimator]
     pair: tuple[str, str]
+    ledger: str | None = None  # the arm that the gap ledger starts from
     quick: bool = False
 
 
@@ -96,6 +98,8 @@ def compare(
     metric: str | None = None,
     margin: str | float = "1%",
     compare: Sequence[str] | None = None,
+    gap: bool | str | None = None,
+    effect: str | None = None,
     question: str = "",
     splits: Mapping[str, Any] | None = None,
     remedy: bool = False,
@@ -114,7 +118,8 @@ def compare(
         Needed with a DataFrame.
     arms : sequence of str, or mapping
         Names of arms; or name -> settings; or name -> a scikit-learn estimator of your own.
-    metric, margin, compare, question, splits, remedy
+    ledger = what_to_explain(settings, dataset, pair, arms)
+    return Plan(settings, dataset, findings, series, splits, metric, arms, pair, ledger, quick)
         As in a pipeline file.
     out : path, optional
         Folder for the report and the tables; nothing is written without it.
@@ -170,6 +175,8 @@ def plan(
     metric = stages.primary_metric(settings, dataset)
     arms = stages.make_arms(settings, own, dataset, metric, quick, series.horizon if series else 0)
     pair = stages.who_is_compared(settings, list(arms))
+        gap_ledger=gap,
+        coefficient=coefficient(todo, cache, engine, reporter),
     return Plan(settings, dataset, findings, series, splits, metric, arms, pair, quick)
 
 
@@ -181,7 +188,7 @@ def carry_out(
     engine: str = "loky",
     reporter: Reporter | None = None,
 ) -> Analysis:
-    """Fit, judge, check, test, write and log."""
+    """Fit, judge, check, test, explain, write and log."""
     reporter, begin = reporter or Silent(), time.perf_counter()
     folder = Path(out) if out is not None else Path("reports") / todo.settings.name
     check_engine(engine)
@@ -194,6 +201,8 @@ def carry_out(
     evaluation = stages.evaluate_arms(todo, cache, engine, reporter)
     reporter.stage("tests and checks")
     tests, verdict = compare_arms(**stages.evidence(todo, evaluation))
+        gap_ledger=gap,
+        coefficient=coefficient(todo, cache, engine, reporter),
     more, verdict = look_further(todo, evaluation, verdict, cache, engine, reporter)
     checks = run_checks(**stages.check_inputs(todo, evaluation, verdict))
     todo, evaluation, checks, remedy = carry_out_remedies(todo, evaluation, checks, verdict, cache, engine, reporter)
@@ -207,6 +216,8 @@ def carry_out(
         tests=(*tests, *more),
         verdict=verdict,
         checks_found=checks,
+        gap_ledger=gap,
+        coefficient=coefficient(todo, cache, engine, reporter),
         remedy=remedy,
         effects=effects,
         seconds=time.perf_counter() - begin,

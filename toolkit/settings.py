@@ -107,6 +107,8 @@ class Pipeline(_Strict):
     arms: dict[str, Any] = Field(default_factory=lambda: {name: {} for name in DEFAULT_ARMS})
     compare: list[str] | None = Field(None, min_length=2, max_length=2)
     coverage: float = Field(0.9, gt=0.5, lt=1)
+    gap: bool | str | None = None  # the ledger: from the compared regression, or from the arm that is named
+    effect: str | None = None  # a column whose coefficient is estimated with the net in control of the others
     learning_curve: bool = False
     stress: list[Literal["extrapolation", "groups", "noise"]] = Field(default_factory=list)
     remedy: bool = False

@@ -178,7 +178,7 @@ def fit_arms(
             common |= {"every": todo.settings.splits.refit or 1, "innovations": refit}
             done = evaluate_forecasts(todo.series, todo.splits, arms, **common)
             return replace(done, predictions=conformal_over_origins(done.predictions, todo.settings.coverage))
-        done = evaluate(todo.dataset, todo.splits, arms, todo.metric, **common)
+        done = evaluate(todo.dataset, todo.splits, arms, todo.metric, hold=todo.ledger, **common)
     if todo.dataset.target_kind != "binary":
         with_limits = add_intervals(done.predictions, todo.settings.coverage, todo.metric == "rmsle")
         done = replace(done, predictions=with_limits)

@@ -132,17 +132,10 @@ def _log_arm(
     items = arm_items(comparison, arm)
     failed = bool(comparison.arms[arm].failures) and not comparison.arms[arm].scores
     tags = {**items.tags, "mlflow.parentRunId": parent.info.run_id}
-    if items.tables:
-        tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in items.tables])
     run = client.create_run(parent.info.experiment_id, run_name=arm, tags=tags)
     items.tags = {}
     with tracking_server.ending(client, run.info.run_id, "FAILED" if failed else "FINISHED"):
         _send(client, run.info.run_id, items)
-        if items.tables:
-            with tempfile.TemporaryDirectory() as folder:
-                for name, table in items.tables.items():
-                    (Path(folder) / name).write_text(table_json(table), encoding="utf-8")
-                client.log_artifacts(run.info.run_id, folder)
         picture = residual_png(comparison, arm, dataset)
         if picture is not None:
             client.log_image(run.info.run_id, _image(picture), key="residuals", step=0, synchronous=True)
@@ -152,8 +145,14 @@ def _log_arm(
 
 
 def _send(client: MlflowClient, run_id: str, items: Items) -> None:
-    """Metrics, parameters and tags in as few calls as the limits allow."""
+    """Metrics, parameters and tags in as few calls as the limits allow, and the tables."""
     now = int(time.time() * 1000)
+    if items.tables:
+        items.tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in items.tables])
+        with tempfile.TemporaryDirectory() as folder:
+            for name, table in items.tables.items():
+                (Path(folder) / name).write_text(table_json(table), encoding="utf-8")
+            client.log_artifacts(run_id, folder)
     for part in batches(items):
         client.log_batch(
             run_id,

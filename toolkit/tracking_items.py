@@ -17,6 +17,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.reporting.content import margin_value, side_kinds
 from toolkit.reporting.contract import plain, to_contract
 from toolkit.reporting.first_screen import first_screen
+from toolkit.reporting.ledger import gap_rows
 from toolkit.reporting.outputs import write_outputs
 from toolkit.reporting.style import LIGHT
 from toolkit.reporting.words import metric_label
@@ -84,6 +85,10 @@ def comparison_items(comparison: Comparison) -> Items:
         items.add(f"compare/p_{name}", value)
     for arm in comparison.arms.values():
         items.add(f"score/{arm.name}", _mean(arm, comparison.metric))
+    _ledger(comparison, items)
+    for name in ("regression", "flexible"):
+        for part in ("estimate", "se"):
+            items.add(f"effect/{name}_{part}", comparison.coefficient.get(name, {}).get(part))
     items.add("cost/seconds", comparison.seconds)
     after = comparison.remedy.verdict if comparison.remedy else None
     if after is not None:
@@ -92,6 +97,21 @@ def comparison_items(comparison: Comparison) -> Items:
     for verdict_name in ("poor", "notice"):
         items.add(f"checks/{verdict_name}", sum(c.verdict == verdict_name for c in comparison.checks_found))
     return items
+
+
+def _ledger(comparison: Comparison, items: Items) -> None:
+    """Total, what is named and what is not, and the gain after the repair; the table of all entries."""
+    gap = comparison.gap_ledger
+    if gap is None:
+        return
+    items.tags["ledger"] = _short(gap.sentence or gap.reason)
+    if not gap.entries:
+        return
+    items.add("ledger/total", gap.total)
+    items.add("ledger/unexplained", gap.entries[-1].share)
+    items.add("ledger/named", sum(entry.share for entry in gap.entries[:-1]))
+    items.add("ledger/gain_after_repair", gap.respecified.get("gain"))
+    items.tables["gap.json"] = pd.DataFrame(gap_rows(comparison))
 
 
 def arm_items(comparison: Comparison, name: str) -> Items:
@@ -202,7 +222,11 @@ def _name(key: str) -> str:
 
 
 def _cut(tags: dict[str, str], most: int) -> dict[str, str]:
-    return {key: value if len(value) <= most else value[: most - 4] + " ..." for key, value in tags.items() if value}
+    return {key: _short(value, most) for key, value in tags.items() if value}
+
+
+def _short(text: str, most: int = LONGEST_TAG) -> str:
+    return text if len(text) <= most else text[: most - 4] + " ..."
 
 
 def stage_files(

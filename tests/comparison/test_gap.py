@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit.comparison.gap import explain_gap, respecified_settings, specification_gate
+from toolkit.comparison.gap import explain_gap
+from toolkit.comparison.gap_follow import respecified_settings, specification_gate
 from toolkit.comparison.record import Verdict
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import choose_splits

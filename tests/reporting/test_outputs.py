@@ -50,7 +50,10 @@ def test_contract_has_the_promised_keys(comparison):
     assert set(document["verdict"]) == {
         *("decision", "winner", "arms", "estimate", "lower", "upper", "probabilities", "sentence", "reasons")
     }
-    assert set(document["gap"]) == {"total", "lower", "upper", "entries", "respecified"}
+    assert set(document["gap"]) == {
+        *("total", "lower", "upper", "entries", "respecified", "start", "net", "reason", "sentence")
+    }
+    assert set(document["gap"]["entries"][0]) == {"term", "kind", "share", "lower", "upper"}
     json.loads(json.dumps(document, allow_nan=False))
 
 

@@ -14,7 +14,8 @@ def main() -> None:
     from toolkit.errors import InputError
 
     try:
-        import toolkit.cli.judging  # noqa: F401 - adds its command
+        import toolkit.cli.judging
+        import toolkit.cli.repair  # noqa: F401 - both add their command
         from toolkit.cli.app import app
 
         app(prog_name="toolkit")

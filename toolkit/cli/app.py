@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
@@ -184,7 +185,7 @@ def show(
     from toolkit.reporting.contract import to_contract
     from toolkit.reporting.first_screen import first_screen
 
-    comparison = _past(run_named, tracking_uri)
+    comparison = past(run_named, tracking_uri)
     print(json.dumps(to_contract(comparison), indent=2) if as_json else first_screen(comparison))
 
 
@@ -197,7 +198,7 @@ def report(
     """Build the report again from what was logged, without fitting."""
     from toolkit.reporting.page import write_report
 
-    comparison = _past(run_named, tracking_uri)
+    comparison = past(run_named, tracking_uri)
     print(write_report(comparison, out or Path(f"{comparison.name}.html"), None))
 
 
@@ -233,7 +234,7 @@ def benchmark(
     print(json.dumps(result, indent=2) if as_json else to_markdown(result))
 
 
-def _past(run_named: str, tracking_uri: str | None) -> Any:
+def past(run_named: str, tracking_uri: str | None) -> Any:
     """A past comparison, from the folder it was written to or from the run it was logged in."""
     if (Path(run_named) / "comparison.json").is_file():
         from toolkit.reporting.contract import from_contract
@@ -261,8 +262,6 @@ def show_result(analysis: Any, folder: Path, reporter: Terminal, as_json: bool) 
 
 def _save(todo: Any, path: Path, reporter: Terminal) -> None:
     """The YAML that would do it again, with what was inferred written out."""
-    import yaml
-
     settings = todo.settings.model_dump(exclude_defaults=True)
     settings["data"]["kinds"] = dict(todo.dataset.kinds)
     settings["metric"] = todo.metric
@@ -274,8 +273,16 @@ def _save(todo: Any, path: Path, reporter: Terminal) -> None:
     settings["splits"] = {**settings.get("splits", {}), **named}
     settings["arms"] = {name: settings.get("arms", {}).get(name, {}) for name in todo.arms}
     settings["compare"] = list(todo.pair)
+    write_pipeline(settings, path)
+    reporter.say(f"  saved as {path}")
+
+
+def write_pipeline(settings: dict[str, Any], path: Path, heading: str = "") -> None:
+    """Settings as a YAML file, under a comment."""
+    import yaml
+
+    comment = "".join(f"# {line}\n" for line in wrap(heading, 110))
     try:
-        path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        path.write_text(comment + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    reporter.say(f"  saved as {path}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from sklearn.base import clone
 
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError, unknown
+from toolkit.evaluation.engine import Cache, Progress, content_hash, plan_workers, run_cells
+from toolkit.evaluation.evaluate import predict_with
 from toolkit.models.least_squares import least_squares, sandwich
 
-__all__ = ["effect_under_control", "partially_linear"]
+__all__ = ["check_effect", "effect_under_control", "partially_linear"]
 
 LEAST_ROWS = 100
 LEFT = 1e-8  # share of the variance of the treatment that must be left when the other columns have explained it
@@ -57,28 +61,8 @@ def partially_linear(
     return {"estimate": estimate, "se": se, "lower": estimate - half, "upper": estimate + half, "p_value": p_value}
 
 
-def effect_under_control(
-    dataset: Dataset, effect: str, nuisance: Any, *, folds: int = 5, repeats: int = 1, seed: int = 0
-) -> dict[str, Any]:
-    """The coefficient of one column by least squares on all columns, and with the other columns under flexible control.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    effect : str
-        A numeric feature (or a feature with two levels).
-    nuisance : estimator, or mapping
-        Unfitted regressor that predicts the target, and the effect column, from the other features: a net, boosting,
-        ...; or {"outcome": ..., "treatment": ...}.
-    folds, repeats : int
-        Of the cross-fitting. With several repeats the median estimate is reported, its variance with the spread between
-        repeats (the same paper, definition 3.3).
-
-    Returns
-    -------
-    dict
-        effect, regression and flexible (each estimate, se, lower, upper, p_value), difference, survives,
-        sentence.
+def check_effect(dataset: Dataset, effect: str) -> np.ndarray:
+    """The column of interest as numbers, [n], or one line that says why it has no effect to estimate.
 
     Raises
     ------
@@ -92,19 +76,64 @@ def effect_under_control(
         raise InputError(
             f"{len(dataset.frame)} rows; at least {LEAST_ROWS} are needed for an effect under flexible control"
         )
-    y = dataset.frame[dataset.targets[0]].astype(float)
-    d = _as_numbers(dataset.X[effect], effect)
-    others = dataset.X.drop(columns=[effect])
-    if others.shape[1] == 0:
+    if len(dataset.features) == 1:
         raise InputError(f"there is no column beside '{effect}' to control for")
+    return _as_numbers(dataset.X[effect], effect)
+
+
+def effect_under_control(
+    dataset: Dataset, effect: str, nuisance: Any, *, folds: int = 5, repeats: int = 1, seed: int = 0,
+    cache: Cache | None = None, progress: Progress | None = None, backend: str = "loky",
+) -> dict[str, Any]:  # fmt: skip
+    """The coefficient of one column by least squares on all columns, and with the other columns under flexible control.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    effect : str
+        A numeric feature (or a feature with two levels).
+    nuisance : estimator, or mapping
+        Unfitted regressor that predicts the target, and the effect column, from the other features: a net, boosting,
+        ...; or {"outcome": ..., "treatment": ...}.
+    folds, repeats : int
+        Of the cross-fitting. With several repeats the median estimate is reported, its variance with the spread between
+        repeats (the same paper, definition 3.3).
+    cache, progress, backend
+        As in `evaluate`.
+
+    Returns
+    -------
+    dict
+        effect, regression and flexible (each estimate, se, lower, upper, p_value), difference, survives,
+        sentence.
+
+    Raises
+    ------
+    InputError
+    """
+    d = check_effect(dataset, effect)
+    y = dataset.frame[dataset.targets[0]].to_numpy(dtype=float)
+    others = dataset.X.drop(columns=[effect])
     groups = dataset.frame[dataset.groups].to_numpy() if dataset.groups else None
     models = nuisance if isinstance(nuisance, Mapping) else {"outcome": nuisance, "treatment": nuisance}
     plain = _least_squares(others, d, y, groups)
+    chosen = [_folds(len(y), groups, folds, seed + repeat) for repeat in range(repeats)]
+    sides = {"outcome": y, "treatment": d}
+    cells = [
+        _Cell(side, models[side], sides[side], fold == one, f"{side} without {effect}, repeat {repeat}, fold {one}",
+              content_hash("effect", dataset.sha256, others.columns.tolist(), side, effect, models[side], fold == one))
+        for repeat, fold in enumerate(chosen) for one in range(folds) for side in sides
+    ]  # fmt: skip
+    plan = plan_workers(len(cells), len(y))
+    fitted = iter(run_cells(cells, partial(_predict_left_out, X=others, threads=plan.threads), plan, cache, progress,
+                            backend))  # fmt: skip
     runs = []
-    for repeat in range(repeats):
-        fold = _folds(len(y), groups, folds, seed + repeat)
-        u = y.to_numpy() - _out_of_fold(models["outcome"], others, y, fold)
-        v = d - _out_of_fold(models["treatment"], others, pd.Series(d, name=effect, index=y.index), fold)
+    for fold in chosen:
+        left = {side: values.copy() for side, values in sides.items()}
+        for one in range(folds):
+            for side in sides:
+                left[side][fold == one] -= next(fitted)
+        u, v = left["outcome"], left["treatment"]
         if float(v @ v) <= LEFT * float(np.sum((d - d.mean()) ** 2)):
             raise InputError(f"'{effect}' is explained completely by the other columns: it has no effect of its own")
         runs.append(partially_linear(u, v, groups))
@@ -146,25 +175,34 @@ def _folds(n: int, groups: np.ndarray | None, count: int, seed: int) -> np.ndarr
     return (rng.permutation(code.max() + 1) % count)[code]
 
 
-def _out_of_fold(model: Any, X: pd.DataFrame, y: pd.Series, fold: np.ndarray) -> np.ndarray:
-    """Predictions [n] by fits that have not seen the row."""
-    out = np.empty(len(y))
-    for one in np.unique(fold):
-        train, judge = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
-        fitted = clone(model).fit(X.iloc[train], y.iloc[train])
-        if hasattr(fitted, "predict_proba"):
-            out[judge] = fitted.predict_proba(X.iloc[judge])[:, -1]
-        else:
-            out[judge] = np.asarray(fitted.predict(X.iloc[judge]), dtype=float).ravel()
-    return out
+@dataclass(frozen=True)
+class _Cell:
+    """One nuisance fit and the rows that it has not seen."""
+
+    arm: str
+    estimator: Any = field(repr=False)
+    target: np.ndarray = field(repr=False)  # [n]
+    judge: np.ndarray = field(repr=False)  # [n], bool
+    label: str = ""
+    key: str = ""
 
 
-def _least_squares(others: pd.DataFrame, d: np.ndarray, y: pd.Series, groups: np.ndarray | None) -> dict[str, float]:
+def _predict_left_out(cell: _Cell, X: pd.DataFrame, threads: int) -> np.ndarray:
+    """Predictions [n_judge] by a fit that has not seen the rows."""
+    estimator = clone(cell.estimator)
+    for limit in ("threads", "n_jobs"):
+        if limit in estimator.get_params(deep=False):
+            estimator.set_params(**{limit: threads})
+    target = pd.Series(cell.target, index=X.index, name=cell.arm)
+    return predict_with(estimator.fit(X[~cell.judge], target[~cell.judge]), X[cell.judge], True).ravel()
+
+
+def _least_squares(others: pd.DataFrame, d: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> dict[str, float]:
     """The coefficient as a regression on every column gives it, HC3 (or cluster-robust) standard error."""
     controls = pd.get_dummies(others, drop_first=True, dummy_na=False)
     controls = controls.apply(lambda c: c.astype(float).fillna(c.astype(float).median()))
     X = np.column_stack([d, np.ones(len(d)), controls.to_numpy(dtype=float)])
-    fit = least_squares(X, y.to_numpy(dtype=float))
+    fit = least_squares(X, y)
     if not fit.used[0]:
         raise InputError("the column of interest is a combination of the other columns: it has no effect of its own")
     se = float(np.sqrt(sandwich(fit, X, "HC3" if groups is None else "cluster", groups)[0, 0]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,14 @@ import pandas as pd
 
 from toolkit.comparison.gap_search import Candidate, Found, Prepared, prepare, search_terms
 from toolkit.comparison.gap_start import start_from, to_units
+from toolkit.comparison.rows import PairedRows
+from toolkit.data.dataset import Dataset
+from toolkit.data.splits import Fold
+from toolkit.evaluation.engine import Cache, Progress, content_hash, plan_workers, run_cells
 from toolkit.specification.likelihood import Rows, fit_family
 from toolkit.specification.terms import Design
 
-__all__ = ["FoldLadder", "climb_fold", "common_order", "judge_rungs"]
+__all__ = ["FoldLadder", "climb", "climb_fold", "common_order", "judge_rungs"]
 
 MARGIN = 0.1  # linear predictors may leave the range of the fitted ones by this share, as in the regression arm
 
@@ -27,11 +33,54 @@ class FoldLadder:
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class LadderCell:
+    """The search on the training rows of one fold."""
+
+    train: np.ndarray = field(repr=False)
+    hint: np.ndarray = field(repr=False)  # [2, n_train], both arms' predictions where they were judged in this repeat
+    fitted: Any = field(repr=False)  # the start on these rows, None when it has to be fitted
+    label: str
+    key: str
+    arm: str = "ledger"
+
+
+def climb(
+    dataset: Dataset, target: str, folds: Sequence[Fold], paired: PairedRows, estimator: Any,
+    held: Mapping[tuple[int, int], Any], metric: str, *, seed: int = 0, cache: Cache | None = None,
+    progress: Progress | None = None, workers: int | None = None, backend: str = "loky",
+) -> list[FoldLadder]:  # fmt: skip
+    """The search on every fold, in parallel as the fits of the arms are."""
+    X, y, cells = dataset.X, dataset.frame[target], []
+    groups = dataset.frame[dataset.groups].to_numpy() if dataset.groups else None
+    for one in folds:
+        mine = paired.repeat == one.repeat
+        hint = np.full((2, len(X)), np.nan)
+        hint[:, paired.row[mine]] = paired.predicted[mine].T
+        hint = hint[:, one.train]
+        key = content_hash("ledger", dataset.sha256, dataset.features, target, metric, estimator, one.train, hint, seed)
+        label = f"ledger, repeat {one.repeat}, fold {one.fold}"
+        cells.append(LadderCell(one.train, hint, held.get((one.repeat, one.fold)), label, key))
+    fit = partial(_climb_cell, X=X, y=y, groups=groups, estimator=estimator, metric=metric, kinds=dict(dataset.kinds),
+                  seed=seed)  # fmt: skip
+    return run_cells(cells, fit, plan_workers(len(cells), len(X), workers), cache, progress, backend)
+
+
+def _climb_cell(
+    cell: LadderCell, X: pd.DataFrame, y: pd.Series, groups: np.ndarray | None, estimator: Any, metric: str,
+    kinds: dict[str, str], seed: int,
+) -> FoldLadder:  # fmt: skip
+    own = None if groups is None else groups[cell.train]
+    X, y = X.iloc[cell.train], y.iloc[cell.train]
+    return climb_fold(estimator, X, y, metric, kinds, cell.hint, seed, own, cell.fitted)
+
+
 def climb_fold(
-    estimator: Any, X: pd.DataFrame, y: pd.Series, metric: str, kinds: dict[str, str], hint: Any, seed: int
-) -> FoldLadder:
-    """Fit the start and search its missing terms in these training rows."""
-    start = start_from(estimator, X, y, metric, kinds)
+    estimator: Any, X: pd.DataFrame, y: pd.Series, metric: str, kinds: dict[str, str], hint: Any, seed: int,
+    groups: np.ndarray | None = None, fitted: Any = None,
+) -> FoldLadder:  # fmt: skip
+    """Fit the start, unless it is fitted, and search its missing terms in these training rows."""
+    start = start_from(estimator, X, y, metric, kinds, fitted)
     ready = prepare(start, X, y.to_numpy(dtype=float), kinds)
     scaled = None
     if hint is not None:
@@ -40,7 +89,7 @@ def climb_fold(
             first, second = (start.family.forward(np.maximum(v, 0) if start.scale == "log1p" else v) for v in hint)
         scaled = second - first
         scaled = np.where(np.isfinite(scaled), scaled, np.nan)
-    found, facts = search_terms(ready, scaled, seed)
+    found, facts = search_terms(ready, scaled, seed, groups)
     return FoldLadder(ready, tuple(found), facts)
 
 

@@ -30,7 +30,8 @@ SMALLEST = 0.01  # share of what was closed so far under which the search ends
 MOST_MAINS, MOST_PAIRS = 8, 6
 POOL = 8  # pairs from the residuals, and as many from the net
 MOST_VARIABLES = 40  # whose pairs are screened
-SIMPLE = 0.95  # a readable form is preferred when it closes this share of what the flexible one does
+SIMPLE = 0.95  # a readable form is preferred when it closes this share of what the best one does, and is not worse
+WORSE = norm.isf(0.05)  # t statistic from which on it is worse
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def prepare(start: Start, X: pd.DataFrame, y: np.ndarray, kinds: dict[str, str])
     return Prepared(start, columns, marginals, {START: start.columns(X), **data}, y)
 
 
-def search_terms(ready: Prepared, hint: np.ndarray | None, seed: int) -> tuple[list[Found], dict[str, Any]]:
+def search_terms(
+    ready: Prepared, hint: np.ndarray | None, seed: int, groups: np.ndarray | None = None
+) -> tuple[list[Found], dict[str, Any]]:
     """Admit terms one after the other.
 
     Parameters
@@ -86,12 +89,14 @@ def search_terms(ready: Prepared, hint: np.ndarray | None, seed: int) -> tuple[l
     hint : ndarray, [n], optional
         Difference of the two arms' predictions on these rows, NaN where unknown: it widens the pool of pairs, the rows'
         own residuals decide.
+    groups : ndarray, [n], optional
+        Rows of one group stay in one inner fold.
     """
     n = len(ready.y)
     rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(int))
     data, y = {k: v[rows] for k, v in ready.data.items()}, ready.y[rows]
     hint = None if hint is None else hint[rows]
-    folds = inner_folds(len(rows), None, seed)
+    folds = inner_folds(len(rows), None if groups is None else groups[rows], seed)
     mains, duplicates = main_candidates(ready, data)
     found = _stage(ready, data, y, folds, [], mains, MOST_MAINS)
     chosen = [one.candidate for one in found]
@@ -185,7 +190,11 @@ def _strength(gain: np.ndarray) -> tuple[float, float]:
 
 
 def _readable(ready, data, table, model, candidate, gain, place, best, sigma2) -> tuple[Candidate, np.ndarray]:
-    """The candidate in a readable form where that closes about as much, with the positions of its columns."""
+    """The candidate in a readable form where that closes about as much, with the positions of its columns.
+
+    About as much: nearly all of the gain, and no difference that the inner folds can tell from chance. Without the
+    test, what a kink leaves of a smooth bend goes to the remainder in large samples.
+    """
     variables = [ready.marginals[name].variable for name in candidate.key]
     r = model.residual
     forms = (
@@ -196,12 +205,12 @@ def _readable(ready, data, table, model, candidate, gain, place, best, sigma2) -
     judged = []
     for form in forms:
         at = table.add(form.columns(data))
-        judged.append((float(block_gain(table, model, at, form.groups, sigma2).sum()), -form.width, form, at))
-    top = max([gain.sum(), *(one[0] for one in judged)])
-    good = [one for one in judged if one[0] >= SIMPLE * top]
+        judged.append((block_gain(table, model, at, form.groups, sigma2), form, at))
+    top = max([gain, *(one[0] for one in judged)], key=np.sum)
+    good = [one for one in judged if one[0].sum() >= SIMPLE * top.sum() and _strength(top - one[0])[1] < WORSE]
     if not good:
         return candidate, place[best]
-    _, _, form, at = max(good, key=lambda one: (one[1], one[0]))
+    _, form, at = max(good, key=lambda one: (-one[1].width, one[0].sum()))
     kind = "threshold" if form.kind == "threshold" else candidate.kind
     return Candidate(candidate.key, kind, (form,), form), at
 

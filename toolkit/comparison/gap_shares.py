@@ -37,10 +37,14 @@ def shares(
     Notes
     -----
     A share is the step's part of the difference in mean row loss, times the total gain in units of the metric: parts of
-    a mean loss add up and do not depend on the bend of a square root. The variance is that of the row contributions
-    around the share, by the units of the verdict, without the factor for other training rows: a share speaks of the
-    rungs as fitted. The total keeps the factor, as
-    the verdict does. The luck of the net's seeds enters the last step and the total.
+    a mean loss add up and do not depend on the bend of a square root. With closed_k the mean loss that step k takes
+    away, C their sum and G the gain, share_k = closed_k G / C; the contribution of a row is the differential of all
+    three (delta method), so that the contributions of the steps add up to those of the gain. Leaving out that of G / C
+    makes the interval of a large share too wide, because rows of large loss move both.
+
+    The variance is that of the contributions by the units of the verdict, without the factor for other training rows: a
+    share speaks of the rungs as fitted. The total keeps the factor, as the verdict does. The luck of the net's seeds
+    enters the last step and the total.
     """
     predicted = np.column_stack([paired.predicted[:, 0], rungs, paired.predicted[:, 1]])
     metric, cells = paired.metric, len(paired.cell_scores)
@@ -54,7 +58,9 @@ def shares(
     closed = paired.weight @ steps  # [R + 1], mean row loss
     slope = paired.estimate / closed.sum() if closed.sum() != 0 else 1.0
     design = make_design(paired, scheme)
-    contributions = paired.weight[:, None] * (steps - closed) * slope
+    bend = (paired.gain - paired.estimate) - slope * (steps - closed).sum(axis=1)  # [n], 0 for a mean of losses
+    part = closed / closed.sum() if closed.sum() != 0 else np.zeros_like(closed)
+    contributions = paired.weight[:, None] * (slope * (steps - closed) + bend[:, None] * part)
     covariance, df, _ = sum_covariance(contributions, replace(design, inflation=1.0))
     seeds, _, _ = seed_variance(paired, members)
     variance = np.maximum(np.diagonal(covariance), 0.0)

@@ -70,9 +70,11 @@ class Start:
         return _columns(self.model, X)
 
 
-def start_from(estimator: Any, X: pd.DataFrame, y: pd.Series, metric: str, kinds: dict[str, str]) -> Start:
-    """Fit a clone of the starting regression to these rows."""
-    model = clone(estimator).fit(X, y)
+def start_from(
+    estimator: Any, X: pd.DataFrame, y: pd.Series, metric: str, kinds: dict[str, str], fitted: Any = None
+) -> Start:
+    """The starting regression on these rows, fitted here where it is not `fitted` yet."""
+    model = clone(estimator).fit(X, y) if fitted is None else fitted
     scale, groups = _scale_of(model, y), _groups(model, X)
     wanted = response_scale(scale, metric)
     formula, penalised = _formula(model, X, str(y.name), kinds)

@@ -72,6 +72,9 @@ class Gap:
     entries: tuple[GapEntry, ...]
     respecified: dict[str, Any]  # formula, score, and the verdict after the repair
     reason: str = ""  # why there is no ledger, where there is none
+    start: str = ""  # arm that the ladder starts from
+    net: str = ""  # arm that it leads to
+    sentence: str = ""  # the ledger in one line
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -126,6 +129,7 @@ class Comparison:
     remedy: Remedied | None = field(repr=False, default=None)
     effects: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)  # feature, arm, place, label, mean
     shown: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)  # [rows of the data, columns a report draws]
+    coefficient: dict[str, Any] = field(default_factory=dict)  # of interest: regression, flexible, sentence
     findings: tuple[dict[str, Any], ...] = ()  # finding, column, message, advice
     quick: bool = False
     settings: dict[str, Any] = field(default_factory=dict, repr=False)  # the pipeline that would do it again

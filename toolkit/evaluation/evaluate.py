@@ -39,7 +39,8 @@ class Cell:
     train: np.ndarray = field(repr=False)
     judge: np.ndarray = field(repr=False)
     key: str = ""
-    keep_model: bool = False
+    keep_model: bool = False  # fitted on all rows, to be used
+    hold_model: bool = False  # fitted on a fold, to be looked at
 
     @property
     def label(self) -> str:
@@ -75,6 +76,7 @@ class Evaluation:
     failures: dict[str, tuple[str, ...]]  # arm -> "repeat 0, fold 3: cause"
     models: dict[str, Any] = field(default_factory=dict, repr=False)  # arm -> estimator refitted on all rows
     innovations: pd.DataFrame | None = None  # one-step errors of forecasters, columns of `innovations.COLUMNS`
+    held: dict[tuple[int, int], Any] = field(default_factory=dict, repr=False)  # (repeat, fold) -> estimator of `hold`
 
 
 def evaluate(
@@ -84,6 +86,7 @@ def evaluate(
     metric: str,
     *,
     refit: tuple[str, ...] = (),
+    hold: str | None = None,
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -101,21 +104,25 @@ def evaluate(
         The primary metric; the others of the target's kind are computed beside it.
     refit : tuple of str
         Arms that are fitted once more, on all rows, and returned as models for use.
+    hold : str, optional
+        Arm whose estimators on the folds are returned as well.
     workers : int, optional
         Processes; chosen from the work to be done when left out. Results do not depend on it.
     """
-    cells = make_cells(dataset, splits, arms, metric, refit)
+    cells = make_cells(dataset, splits, arms, metric, refit, hold)
     plan = plan_workers(len(cells), len(dataset.frame), workers)
     fit = partial(fit_cell, X=dataset.X, y=dataset.y, groups=_group_values(dataset), **_context(dataset, metric, plan))
     results = run_cells(cells, fit, plan, cache, progress, backend)
     judged = [(cell, result) for cell, result in zip(cells, results, strict=True) if not cell.keep_model]
-    models = {result.arm: result.model for result in results if result.model is not None}
-    return replace(collect(dataset, *map(list, zip(*judged, strict=True))), models=models)
+    models = {r.arm: r.model for c, r in zip(cells, results, strict=True) if c.keep_model and r.model is not None}
+    held = {(c.repeat, c.fold): r.model for c, r in judged if r.model is not None}
+    return replace(collect(dataset, *map(list, zip(*judged, strict=True))), models=models, held=held)
 
 
 def make_cells(
-    dataset: Dataset, splits: Splits, arms: Mapping[str, BaseEstimator], metric: str, refit: tuple[str, ...] = ()
-) -> list[Cell]:
+    dataset: Dataset, splits: Splits, arms: Mapping[str, BaseEstimator], metric: str, refit: tuple[str, ...] = (),
+    hold: str | None = None,
+) -> list[Cell]:  # fmt: skip
     """Arm x fold; fold by fold, so that every arm has finished a fold before the next one begins."""
     common = (toolkit_code(), dataset.sha256, dataset.features, dataset.targets, metric)
     code = {name: code_of(estimator) for name, estimator in arms.items()}
@@ -123,7 +130,8 @@ def make_cells(
     for one in splits.folds:
         for name, estimator in arms.items():
             key = content_hash(common, name, estimator, code[name], one.train, one.judge)
-            cells.append(Cell(name, estimator, one.repeat, one.fold, one.train, one.judge, key))
+            held = name == hold
+            cells.append(Cell(name, estimator, one.repeat, one.fold, one.train, one.judge, key, hold_model=held))
     rows = np.arange(len(dataset.frame))
     for name in refit:
         key = content_hash(common, name, arms[name], code[name], "all rows")
@@ -170,6 +178,7 @@ def fit_cell(
             facts,
             fitted - begin,
             finished - fitted,
+            estimator if cell.hold_model else None,
         )
     except Exception as error:  # one arm's failure must not stop the others; its cause is reported
         cause = f"{type(error).__name__}: {error}".splitlines()[0][:500]

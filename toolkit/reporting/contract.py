@@ -74,6 +74,7 @@ def to_contract(comparison: Comparison) -> dict[str, Any]:
             "arms": {name: _arm(arm) for name, arm in comparison.arms.items()},
             "tests": [_pick(test, TEST_KEYS) for test in comparison.tests],
             "gap": _gap(comparison.gap_ledger),
+            **({"effect": comparison.coefficient} if comparison.coefficient else {}),
             "checks": [_pick(check, CHECK_KEYS) for check in comparison.checks_found],
             "remedy": _remedy(comparison.remedy),
             "findings": comparison.findings,
@@ -135,6 +136,7 @@ def from_contract(folder: Path | str) -> Comparison:
         remedy=_read_remedy(document.get("remedy")),
         effects=pd.DataFrame(more.get("effects") or []),
         shown=_table(folder / "shown.parquet"),
+        coefficient=document.get("coefficient") or {},
         findings=tuple(document.get("findings", ())),
         quick=document.get("quick", False),
         settings=more.get("settings", {}),
@@ -163,7 +165,7 @@ def _arm(arm: ArmResult) -> dict[str, Any]:
 def _gap(gap: Gap | None) -> dict[str, Any] | None:
     if gap is None:
         return None
-    row = _pick(gap, ("total", "lower", "upper", "respecified"))
+    row = _pick(gap, ("total", "lower", "upper", "respecified", "start", "net", "reason", "sentence"))
     return row | {"entries": [_pick(entry, ENTRY_KEYS) for entry in gap.entries]}
 
 

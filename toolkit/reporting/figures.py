@@ -6,9 +6,10 @@ from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_effects import partial_figures
 from toolkit.reporting.figures_fit import calibration_figures, coverage_figure, effect_figures
+from toolkit.reporting.figures_gap import gap_figure, pair_figures
 from toolkit.reporting.figures_horizon import horizon_figures
 from toolkit.reporting.figures_residuals import residual_figures
-from toolkit.reporting.figures_scores import curve_figures, fold_figure, gap_figure, score_figure
+from toolkit.reporting.figures_scores import curve_figures, fold_figure, score_figure
 from toolkit.reporting.residual_data import drawn_data, get_sides
 from toolkit.reporting.style import Figure
 
@@ -35,6 +36,7 @@ def build_figures(comparison: Comparison, dataset: Dataset | None = None) -> dic
         score_figure(comparison),
         fold_figure(comparison),
         gap_figure(comparison),
+        *pair_figures(comparison),
         *partial_figures(comparison),
         *horizon_figures(comparison),
         *effect_figures(sides, dataset),

@@ -1,4 +1,4 @@
-"""Pictures of scores: arms with intervals, the paired folds, training curves, the ledger of the gap."""
+"""Pictures of scores: arms with intervals, the paired folds, training curves."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.comparison.record import Comparison, Gap
+from toolkit.comparison.record import Comparison
 from toolkit.reporting.content import fact, score_rows, side_kinds, sides
 from toolkit.reporting.style import Figure, Palette, draw_svg
 from toolkit.reporting.words import metric_label, number
 
-__all__ = ["curve_figures", "fold_figure", "gap_figure", "score_figure"]
+__all__ = ["curve_figures", "fold_figure", "score_figure"]
 
 LONGEST = 22  # letters of a name on an axis
-MOST_ENTRIES = 10
 
 
 def short(text: Any, most: int = LONGEST) -> str:
@@ -157,40 +156,6 @@ def _draw_curves(runs: list[dict[str, np.ndarray]], best: list[float]) -> Any:
         axes.legend(labelcolor=palette.ink)
 
     return draw
-
-
-def gap_figure(comparison: Comparison) -> Figure | None:
-    """Waterfall from the starting regression to the net: what each named cause is worth."""
-    gap = comparison.gap_ledger
-    if gap is None or not gap.entries:
-        return None
-    entries = gap.entries[:MOST_ENTRIES]
-    label = metric_label(comparison.metric)
-    alt = f"Total gap {number(gap.total, 3)} {label}: " + "; ".join(
-        f"{entry.term} {number(entry.share, 3)} ({number(entry.lower, 3)} to {number(entry.upper, 3)})"
-        for entry in entries
-    )
-    caption = "Each bar is the part of the gap that one named cause closes; gain above zero means the net is better."
-    height = 80 + 26 * (len(entries) + 1)
-    svg = draw_svg(lambda axes, palette: _waterfall(axes, palette, gap, entries, label), "gap", height=height)
-    return Figure("gap", "gap", "Where the gap comes from", svg, alt, caption)
-
-
-def _waterfall(axes: Any, palette: Palette, gap: Gap, entries: tuple, label: str) -> None:
-    start = 0.0
-    for place, entry in enumerate(entries):
-        colour = palette.neural if entry.share > 0 else palette.regression
-        axes.barh(place, entry.share, left=start, height=0.6, color=colour, alpha=0.85)
-        if math.isfinite(entry.lower) and math.isfinite(entry.upper):
-            axes.plot([start + entry.lower, start + entry.upper], [place, place], color=palette.ink, linewidth=1)
-        start += entry.share
-        axes.plot([start, start], [place - 0.3, place + 1.3], color=palette.muted, linewidth=0.7)
-    axes.barh(len(entries), gap.total, height=0.6, color=palette.muted)
-    axes.set_yticks(range(len(entries) + 1), [*(short(entry.term) for entry in entries), "total"])
-    axes.invert_yaxis()
-    axes.axvline(0, color=palette.ink, linewidth=0.8)
-    axes.set_xlabel(f"gain in {label} (above 0: the net is better)")
-    axes.grid(False, axis="y")
 
 
 def formula_of(comparison: Comparison, arm: str) -> str | None:

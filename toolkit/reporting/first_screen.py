@@ -8,6 +8,7 @@ from textwrap import wrap as wrapped
 from toolkit.comparison.record import Comparison
 from toolkit.reporting.content import QUICK_NOTE, ScoreRow, facts_line, score_rows, verdict_word
 from toolkit.reporting.content_checks import check_arms, check_rows
+from toolkit.reporting.ledger import gap_rows
 from toolkit.reporting.words import duration, metric_label, number
 
 __all__ = ["first_screen"]
@@ -19,7 +20,8 @@ MARKS = {"good": "+", "notice": "!", "poor": "x", "not applicable": "."}
 
 def first_screen(comparison: Comparison) -> str:
     """Verdict, scores with intervals, the checks that say "poor" and the largest causes of the gap, in plain text."""
-    parts = [_head(comparison), _scores(comparison), _gap(comparison), _checks(comparison)]
+    coefficient = "\n".join(wrap(comparison.coefficient.get("sentence", ""), WIDTH))
+    parts = [_head(comparison), _scores(comparison), _gap(comparison), coefficient, _checks(comparison)]
     parts += [_remedy(comparison), _failures(comparison)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -81,11 +83,13 @@ def _bar(row: ScoreRow, low: float, high: float) -> str:
 
 def _gap(comparison: Comparison) -> str:
     gap = comparison.gap_ledger
-    if gap is None or not gap.entries:
+    if gap is None:
         return ""
-    lines = [f"Where the gap comes from (total {number(gap.total, 3)}):"]
-    for entry in gap.entries[:5]:
-        lines.append(f"  {number(entry.share, 3):>10}  {entry.term[:60]} ({entry.kind})")
+    lines = ["Where the gap comes from:", *(f"  {line}" for line in wrap(gap.sentence, WIDTH - 2))]
+    for row in gap_rows(comparison)[:6]:
+        lines.append(f"  {row['share']:>10}  {row['term'][:52]:<52}  {row['interval']}")
+    if gap.respecified.get("formula"):
+        lines.append("  toolkit respecify writes the pipeline that runs the regression with these terms")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 
 from toolkit.comparison.record import Comparison
-from toolkit.reporting import content, words
+from toolkit.reporting import content, ledger, words
 from toolkit.reporting.content_checks import CheckRow, check_arms, check_rows
 from toolkit.reporting.content_remedy import remedy_rows
 from toolkit.reporting.evidence import evidence_blocks
@@ -27,6 +27,9 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
     ]
     parts.append("\n".join(f"- {_plain(reason)}" for reason in verdict.reasons))
     parts += ["## Scores", _scores(comparison), _tests(comparison)]
+    parts += _ledger(comparison)
+    if comparison.coefficient:
+        parts += [f"## The coefficient of {_plain(comparison.coefficient['effect'])}", _plain(comparison.coefficient["sentence"])]
     for block in evidence_blocks(comparison):
         table = _table(list(block.columns), [list(row) for row in block.rows])
         parts += [f"## {block.title}", _plain(block.lead), table]
@@ -105,6 +108,19 @@ def _tests(comparison: Comparison) -> str:
     return _table(
         ["test", "arms", "null", "statistic", "p", "gain", "95 % interval", "n"], [list(row.values()) for row in rows]
     )
+
+
+def _ledger(comparison: Comparison) -> list[str]:
+    gap, rows = comparison.gap_ledger, ledger.gap_rows(comparison)
+    if gap is None:
+        return []
+    parts = ["## Where the gap comes from", _plain(gap.sentence or gap.reason)]
+    if rows:
+        head = ["term", "kind", "share", "95 % interval", "of the gap", "p, out of fold", "folds that chose it"]
+        parts.append(_table(head, [list(row.values()) for row in rows]))
+    if gap.respecified.get("formula"):
+        parts.append(_code(gap.respecified["formula"]))
+    return parts
 
 
 def _checks(comparison: Comparison, rows: list[CheckRow]) -> str:

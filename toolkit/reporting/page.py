@@ -14,7 +14,7 @@ from markupsafe import Markup
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
-from toolkit.reporting import content, words
+from toolkit.reporting import content, ledger, words
 from toolkit.reporting.content_checks import check_arms, check_counts, check_rows
 from toolkit.reporting.content_features import feature_rows, slice_rows
 from toolkit.reporting.content_remedy import remedy_rows
@@ -96,6 +96,7 @@ def _context(comparison: Comparison, figures: dict[str, Figure]) -> dict[str, An
         "feature_rows": feature_rows(comparison),
         "slices": slice_rows(comparison),
         "remedy": remedy_rows(comparison),
+        "ledger": ledger.gap_rows(comparison),
         "specifications": content.specifications(comparison, MOST_TERMS),
         "yaml": content.pipeline_yaml(comparison),
         "command": content.command(comparison),
