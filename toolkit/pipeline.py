@@ -118,8 +118,7 @@ def compare(
         Needed with a DataFrame.
     arms : sequence of str, or mapping
         Names of arms; or name -> settings; or name -> a scikit-learn estimator of your own.
-    ledger = what_to_explain(settings, dataset, pair, arms)
-    return Plan(settings, dataset, findings, series, splits, metric, arms, pair, ledger, quick)
+    metric, margin, compare, gap, effect, question, splits, remedy
         As in a pipeline file.
     out : path, optional
         Folder for the report and the tables; nothing is written without it.
@@ -145,6 +144,8 @@ def compare(
         "metric": metric,
         "margin": margin,
         "compare": None if compare is None else list(compare),
+        "gap": gap,
+        "effect": effect,
         "remedy": remedy,
         "tracking": {"uri": tracking_uri},
     }
@@ -175,9 +176,8 @@ def plan(
     metric = stages.primary_metric(settings, dataset)
     arms = stages.make_arms(settings, own, dataset, metric, quick, series.horizon if series else 0)
     pair = stages.who_is_compared(settings, list(arms))
-        gap_ledger=gap,
-        coefficient=coefficient(todo, cache, engine, reporter),
-    return Plan(settings, dataset, findings, series, splits, metric, arms, pair, quick)
+    ledger = what_to_explain(settings, dataset, pair, arms)
+    return Plan(settings, dataset, findings, series, splits, metric, arms, pair, ledger, quick)
 
 
 def carry_out(
@@ -201,10 +201,9 @@ def carry_out(
     evaluation = stages.evaluate_arms(todo, cache, engine, reporter)
     reporter.stage("tests and checks")
     tests, verdict = compare_arms(**stages.evidence(todo, evaluation))
-        gap_ledger=gap,
-        coefficient=coefficient(todo, cache, engine, reporter),
     more, verdict = look_further(todo, evaluation, verdict, cache, engine, reporter)
     checks = run_checks(**stages.check_inputs(todo, evaluation, verdict))
+    gap, verdict = explain(todo, evaluation, verdict, checks, cache, engine, reporter)
     todo, evaluation, checks, remedy = carry_out_remedies(todo, evaluation, checks, verdict, cache, engine, reporter)
     scores, effects = stages.score(todo, evaluation), pd.DataFrame()
     if todo.series is None:

@@ -56,7 +56,9 @@ def test_the_repair_is_a_regression_with_these_steps_open(ledger):
     assert ledger.respecified["gain"] < 0.15 * ledger.total
     made = respecified_settings({"arms": {"plain": {}, "neural": {}}, "splits": {"horizon": 7}}, ledger)
     assert made["compare"] == ["regression", "neural"]
-    assert made["arms"]["regression"] == {"transform": "auto", "average": False, "mean": "additive", "steps": "direct"}
+    opened = made["arms"]["regression"]
+    assert (opened["mean"], opened["steps"], opened["average"]) == ("additive", "direct", False)
+    assert "horizon" not in opened and "lookback" not in opened  # the pipeline's own, and left to the search
 
 
 def test_a_start_is_offered_what_it_lacks():
@@ -76,20 +78,20 @@ def test_a_start_is_offered_what_it_lacks():
 
 
 def test_trees_find_a_bend_of_the_dynamics_and_leave_a_line_alone():
-    def threshold(n, bent):
-        rng, y = np.random.default_rng(3), np.zeros(n)
+    def path(n, bent):
+        rng, y = np.random.default_rng(3), np.full(n, 0.3)
         for t in range(1, n):
-            slope = -0.9 if bent and y[t - 1] > 0 else 0.9  # a threshold autoregression (Tong 1990)
-            y[t] = slope * y[t - 1] + rng.normal()
+            step = 3.8 * y[t - 1] * (1 - y[t - 1]) if bent else 0.15 + 0.7 * y[t - 1]  # the logistic map (May 1976)
+            y[t] = np.clip(step + 0.02 * rng.normal(), 0.01, 0.99)
         return make({"a": {"y": y}}, horizon=1, periods=())
 
     for bent in (True, False):
-        data = threshold(900, bent)
+        data = path(900, bent)
         splits = rolling_origin(data, 200, 1)
         arms = {"line": SeriesRegression(1, "rmse"), "trees": NonlinearSeriesRegression(1, "rmse")}
         table = evaluate_forecasts(data, splits, arms, every=200).predictions
         loss = (table["observed"] - table["predicted"]).pow(2).groupby(table["arm"]).mean()
-        assert loss["trees"] < (0.8 if bent else 1.03) * loss["line"]
+        assert loss["trees"] < (0.3 if bent else 1.03) * loss["line"]
 
 
 def test_refusals():

@@ -65,7 +65,8 @@ def rungs_of(start: BaseEstimator, data: SeriesData, metric: str) -> list[Rung]:
             fixed.pop(key, None)
             if value != "auto":
                 fixed[key] = value
-        settings = {key: value for key, value in {**common, **fixed}.items() if key not in KEPT}
+        told = {**common, **fixed}.items()
+        settings = {key: value for key, value in told if key not in KEPT and value not in (None, "auto")}
         rungs.append(Rung(term, SeriesRegression(**common, **fixed), hides, settings))
 
     hidden = ("known_ahead", "static") + (() if isinstance(start, SeriesRegression) else ("past_only",))

@@ -74,7 +74,7 @@ def to_contract(comparison: Comparison) -> dict[str, Any]:
             "arms": {name: _arm(arm) for name, arm in comparison.arms.items()},
             "tests": [_pick(test, TEST_KEYS) for test in comparison.tests],
             "gap": _gap(comparison.gap_ledger),
-            **({"effect": comparison.coefficient} if comparison.coefficient else {}),
+            **({"coefficient": comparison.coefficient} if comparison.coefficient else {}),
             "checks": [_pick(check, CHECK_KEYS) for check in comparison.checks_found],
             "remedy": _remedy(comparison.remedy),
             "findings": comparison.findings,

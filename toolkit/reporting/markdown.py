@@ -29,7 +29,8 @@ def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
     parts += ["## Scores", _scores(comparison), _tests(comparison)]
     parts += _ledger(comparison)
     if comparison.coefficient:
-        parts += [f"## The coefficient of {_plain(comparison.coefficient['effect'])}", _plain(comparison.coefficient["sentence"])]
+        found = comparison.coefficient
+        parts += [f"## The coefficient of {_plain(found['effect'])}", _plain(found["sentence"])]
     for block in evidence_blocks(comparison):
         table = _table(list(block.columns), [list(row) for row in block.rows])
         parts += [f"## {block.title}", _plain(block.lead), table]
