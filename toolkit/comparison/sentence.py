@@ -86,7 +86,8 @@ def verdict_sentence(facts: Mapping[str, Any]) -> str:
 def verdict_reasons(facts: Mapping[str, Any]) -> list[str]:
     """The numbers behind the sentence, a line each: gain in units of the metric, power, uncertainty, targets."""
     first, second = facts["arms"]
-    lines = [f"{facts['decision']}: {facts['reason']}"]
+    called = {"regression": first, "neural": second}.get(facts["decision"], facts["decision"])
+    lines = [f"{called}: {facts['reason']}"]
     if facts.get("identical"):
         return lines
     share = "" if facts["gain_percent"] is None else f" ({percent(facts['gain_percent'])} of {facts['reference']}'s)"

@@ -54,13 +54,13 @@ def _scores(comparison: Comparison) -> str:
     others = list(dict.fromkeys(name for row in rows for name in row.others))[:3]
     width = min(max([len(row.arm) for row in rows] + [6]), 24)
     head = f"{'arm':<{width + 2}}{metric_label(comparison.metric):>10}  {'95 % interval':<21}{'':{BAR + 2}}"
-    head += "".join(f"{metric_label(name):>10}" for name in others)
+    head += "".join(f" {metric_label(name):>10}" for name in others)
     lines = [head.rstrip()]
     for row in rows:
         mark = "*" if row.compared else " "
         interval = f"{number(row.lower)} to {number(row.upper)}" if math.isfinite(row.lower) else "–"
         line = f"{mark} {row.arm[:width]:<{width}}{number(row.mean):>10}  {interval:<21}{_bar(row, low, high)}  "
-        lines.append((line + "".join(f"{number(row.others.get(name)):>10}" for name in others)).rstrip())
+        lines.append((line + "".join(f" {number(row.others.get(name)):>10}" for name in others)).rstrip())
     return "\n".join(lines)
 
 
