@@ -27,7 +27,7 @@ def table(error, *, fold=0, series="a", in_sample=False, model_df=0, unseen=True
         {
             "arm": arm, "fold": fold, "series": series, "target": "y", "step": np.arange(len(error)),
             "observed": predicted + error, "predicted": predicted, "in_sample": in_sample, "unseen": unseen,
-            "model_df": model_df,
+            "model_df": model_df, "power": 1.0,
         }
     )  # fmt: skip
 
@@ -139,6 +139,16 @@ def test_in_sample_innovations_come_before_later_ones():
     found = ask(both)
     assert found["innovation_ljung_box"].details["rows"] == "in-sample"
     assert found["innovation_ljung_box"].details["model_df"] == 2
+
+
+def test_a_model_of_logarithms_is_asked_about_logarithms():
+    level = np.exp(np.linspace(0, 4, N))
+    growing = table(noise()).assign(observed=level * np.exp(0.1 * noise(3)), predicted=level)
+    assert ask(growing)["innovation_arch"].verdict != "good"
+    on_logs = ask(growing.assign(power=0.0))
+    assert {on_logs[name].verdict for name in NAMES[:-1]} == {"good"}
+    negative = ask(growing.assign(power=0.0, observed=growing["observed"] - 100))
+    assert negative["innovation_arch"].p_value == ask(growing)["innovation_arch"].p_value
 
 
 def test_not_applicable_says_why():

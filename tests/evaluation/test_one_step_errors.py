@@ -14,7 +14,9 @@ from toolkit.evaluation.innovations import COLUMNS, one_step_errors, watch
 from toolkit.models.classical import Drift, SeasonalNaive
 from toolkit.models.forecasting import SeriesRegression
 from toolkit.models.neural.forecasting import NeuralForecaster
+from toolkit.models.state_space import Sarimax, Structural
 from toolkit.models.statistical import Arima, Classical
+from toolkit.models.systems import VectorAutoregression
 
 H, N = 4, 96
 
@@ -108,6 +110,37 @@ def test_a_classical_model_counts_its_dynamic_coefficients():
     assert np.std(frame["y"] - fitted) == pytest.approx(1.0, abs=0.15)  # the noise
     (both, larger), = Classical(3, members=("arima", "theta")).fit(data).fitted_one_step(data).values()
     assert larger >= model_df and not np.array_equal(both, fitted)
+
+
+@pytest.mark.parametrize("model", [Sarimax(3, order=[1, 0, 1], transform="none"), Structural(3, level="local level")])
+def test_state_space_models_are_those_of_statsmodels(model):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"t": np.arange(120), "y": np.cumsum(rng.normal(size=120)) * 0.3 + rng.normal(size=120) + 50})
+    data = SeriesData.from_dataset(Dataset(frame, ("y",), (), {}, "real", "y", time="t"), 3, periods=[])
+    model = model.fit(data.take(np.arange(100)))
+    (fitted, model_df), = model.fitted_one_step(data.take(np.arange(100))).values()
+    burn = model.result_.loglikelihood_burn
+    np.testing.assert_allclose((frame["y"][:100] - fitted)[burn + 1 :], model.result_.resid[burn + 1 :], rtol=1e-8)
+    assert model_df == (2 if isinstance(model, Sarimax) else len(model.result_.params) - 1)
+    (later,) = model.forecast_one_step(data, {data.names[0]: 20}).values()
+    for step in (100, 110):
+        out = model.forecast(data.take(np.arange(step)), data.future_of(np.arange(step, step + 1)))
+        assert later[step - 100] == pytest.approx(out["predicted"].iloc[0])
+
+
+@pytest.mark.parametrize("form", ["levels", "differences", "vecm"])
+def test_a_system_forecasts_one_step_as_it_forecasts_several(form):
+    rng = np.random.default_rng(5)
+    shared = np.cumsum(rng.normal(size=140))
+    frame = pd.DataFrame({"t": np.arange(140), "a": shared + rng.normal(size=140), "b": shared + rng.normal(size=140)})
+    data = SeriesData.from_dataset(Dataset(frame, ("a", "b"), (), {}, "real", "y", time="t"), 2, periods=[])
+    model = VectorAutoregression(2, form=form, most_lags=3).fit(data.take(np.arange(120)))
+    later, inside = model.forecast_one_step(data, {data.names[0]: 20}), model.fitted_one_step(data)
+    for step in (120, 133):
+        out = model.forecast(data.take(np.arange(step)), data.future_of(np.arange(step, step + 2)))
+        first = out[out["horizon"] == 1].set_index("target")["predicted"]
+        assert [later[data.names[0], k][step - 120] for k in "ab"] == pytest.approx([first["a"], first["b"]])
+    assert inside[data.names[0], "a"][1] == model.fits_[data.names[0]]["order"]
 
 
 class Odd(SeasonalNaive):

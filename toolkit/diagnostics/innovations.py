@@ -23,6 +23,7 @@ from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.innovation_tests import arch_lm, kpss_level, largest_root, portmanteau, seasonal_f
 from toolkit.diagnostics.origin_stability import check_origin_stability
 from toolkit.diagnostics.stability import ols_cusum
+from toolkit.models.forecasting_channels import BoxCox
 
 __all__ = ["NAMES", "Line", "innovation_checks", "lines_of"]
 
@@ -36,7 +37,7 @@ class Line:
     """Innovations of one series and target in the order of time; rows that were not observed are left out."""
 
     series: Any
-    error: np.ndarray  # [n] observed - predicted, target units
+    error: np.ndarray  # [n] observed - predicted, on the scale of the model (logarithms, a power, target units)
     step: np.ndarray  # [n] number of the row in its series
     model_df: int  # dynamic coefficients that were estimated on these rows
 
@@ -95,11 +96,20 @@ def lines_of(table: pd.DataFrame) -> list[Line]:
     found = []
     for name, part in some.groupby("series", sort=False):
         part = part.sort_values("step")
-        error = part["observed"].to_numpy(dtype=float) - part["predicted"].to_numpy(dtype=float)
+        error = _on_scale(part)
         seen = np.isfinite(error)
         step = part["step"].to_numpy(dtype=np.int64)
         found.append(Line(name, error[seen], step[seen], int(part["model_df"].iloc[0])))
     return found
+
+
+def _on_scale(part: pd.DataFrame) -> np.ndarray:
+    """Innovations on the scale that the model works on; in target units where values have no logarithm."""
+    observed, predicted = part["observed"].to_numpy(dtype=float), part["predicted"].to_numpy(dtype=float)
+    scale = BoxCox(float(part["power"].iloc[0]))
+    if scale.power != 1 and min(np.nanmin(observed), np.nanmin(predicted)) <= 0:
+        return observed - predicted
+    return scale(observed) - scale(predicted)
 
 
 def _ask(name: str, arm: str, lines: list[Line], ask: Callable[[Line], Found | str], where: str) -> Check:

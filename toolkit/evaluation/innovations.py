@@ -12,7 +12,7 @@ A forecaster hands them over by one or both of two methods; one with neither is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,12 @@ import pandas as pd
 from toolkit.data.origins import past_rows
 from toolkit.data.series import SeriesData
 from toolkit.data.splits import Fold
+from toolkit.models.forecasting_channels import TRANSFORMS
 
 __all__ = ["COLUMNS", "Watch", "one_step_errors", "watch"]
 
-COLUMNS = ("arm", "fold", "series", "target", "step", "observed", "predicted", "in_sample", "unseen", "model_df")
+COLUMNS = ("arm", "fold", "series", "target", "step", "observed", "predicted", "in_sample", "unseen", "model_df",
+           "power")  # fmt: skip
 MOST_ROWS = 2_000  # of a series, the latest: enough for every test
 MOST_SERIES = 30  # of a panel, evenly spread
 
@@ -90,7 +92,13 @@ def one_step_errors(estimator: Any, data: SeriesData, look: Watch, arm: str, fol
         made = estimator.forecast_one_step(whole.only(list(counts)), counts) if counts else {}
         parts += [_rows(whole, key, later, 0, False, seen) for key, later in made.items()]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS[2:]))
-    return table.assign(arm=arm, fold=fold.fold)[list(COLUMNS)]
+    return table.assign(arm=arm, fold=fold.fold, power=_power(getattr(estimator, "fit_info_", {})))[list(COLUMNS)]
+
+
+def _power(facts: Mapping[str, Any]) -> float:
+    """Box-Cox power of the scale that the model works on: its innovations are what the tests are meant for."""
+    named = (facts.get("frozen") or {}).get("transform", "log" if facts.get("family") == "log" else "none")
+    return float(TRANSFORMS.get(named, named))
 
 
 def _rows(

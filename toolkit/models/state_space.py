@@ -98,6 +98,28 @@ class _StateSpace(BaseEstimator):
         limits = (self.transform_.back(middle - half), self.transform_.back(middle + half))
         return answer(past, future, {channel.key: path}, {channel.key: limits})
 
+    def fitted_one_step(self, past: SeriesData) -> dict[tuple[Any, str], tuple[np.ndarray, int]]:
+        """In-sample forecasts one step ahead, and the number of dynamic coefficients and variance ratios."""
+        names = self.result_.model.param_names
+        ratios = max(sum(name.startswith("sigma2") for name in names) - 1, 0)
+        dynamic = sum(name.startswith(("ar.", "ma.")) for name in names) + ratios
+        return {key: (path, dynamic) for key, path in self._one_step(past).items()}
+
+    def forecast_one_step(self, data: SeriesData, rows: dict[Any, int]) -> dict[tuple[Any, str], np.ndarray]:
+        """The latest `rows` of the series, each from everything before it, with the coefficients as they are."""
+        return {key: path[-rows[key[0]] :] for key, path in self._one_step(data).items()}
+
+    def _one_step(self, data: SeriesData) -> dict[tuple[Any, str], np.ndarray]:
+        """One step ahead at every row, target units; NaN where the states have not met enough values."""
+        channel = next(iter(channels_of(data)))
+        z, X = self.transform_(seen_values(channel)), self.columns_(channel)[: len(channel)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rows without a date index
+            filtered = self.result_.apply(z, exog=X if X.shape[1] else None)
+        path = self.transform_.back(np.asarray(filtered.fittedvalues, dtype=float))
+        path[: max(filtered.loglikelihood_burn, 1)] = np.nan
+        return {channel.key: path}
+
     def _only_channel(self, history: SeriesData) -> Channel:
         channels = list(channels_of(history))
         name = type(self).__name__.lower()

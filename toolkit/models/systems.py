@@ -108,6 +108,30 @@ class VectorAutoregression(BaseEstimator):
                 intervals[name, target] = (back(path - half)[:, k], back(path + half)[:, k])
         return answer(past, future, predicted, intervals)
 
+    def fitted_one_step(self, past: SeriesData) -> dict[tuple[Any, str], tuple[np.ndarray, int]]:
+        """In-sample forecasts one step ahead, and the lags of an equation."""
+        return {key: (path, self.fits_[key[0]]["order"]) for key, path in self._one_step(past).items()}
+
+    def forecast_one_step(self, data: SeriesData, rows: dict[Any, int]) -> dict[tuple[Any, str], np.ndarray]:
+        """The latest `rows` of each series, each from everything before it, with the coefficients as they are."""
+        return {key: path[-rows[key[0]] :] for key, path in self._one_step(data).items()}
+
+    def _one_step(self, data: SeriesData) -> dict[tuple[Any, str], np.ndarray]:
+        """One step ahead at every row, target units; NaN where lags are missing."""
+        found = {}
+        for name, y in _matrices(data):
+            if name not in self.fits_:
+                continue
+            fit = self.fits_[name]
+            z, A, differenced = fit["transform"](y), fit["coefficients"], fit["form"] == "differences"
+            used, order = np.diff(z, axis=0) if differenced else z, len(A)
+            path = np.full_like(z, np.nan)
+            lagged = sum(used[order - 1 - i : len(used) - 1 - i] @ A[i].T for i in range(order))
+            path[len(z) - len(lagged) :] = fit["constant"] + lagged
+            path = fit["transform"].back(path + np.r_[z[:1], z[:-1]] if differenced else path)
+            found |= {(name, target): path[:, k] for k, target in enumerate(data.targets)}
+        return found
+
     def _fit_one(self, y: np.ndarray, targets: tuple[str, ...], name: Any) -> dict[str, Any]:
         n, k = y.shape
         if n < 3 * (k + 2):
