@@ -24,13 +24,11 @@ from toolkit.models.regression_input import (
 )
 from toolkit.specification.basis import learn_marginal
 from toolkit.specification.columns import learn_columns
-from toolkit.specification.evidence import choose_family
+from toolkit.specification.contest import settle_family
 from toolkit.specification.family import FAMILIES
 from toolkit.specification.formula import Specification, describe, term_table
-from toolkit.specification.likelihood import Rows
 from toolkit.specification.part import Part, specify_part
-from toolkit.specification.search import inner_folds, main_effects
-from toolkit.specification.terms import Design
+from toolkit.specification.sample import inner_folds
 
 __all__ = ["SpecifiedRegression"]
 
@@ -182,13 +180,14 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
     def _choose_family(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> None:
         if self.family != "auto":
             self.family_, self.family_scores_, self.family_reason_ = self.family, [], "family given by the user"
-            if self.family in ("lognormal", "gamma", "truncated_nb") and y.min() <= 0:
+            if self.family in ("lognormal", "gamma", "gaussian_log", "truncated_nb") and y.min() <= 0:
                 raise InputError(f"family '{self.family}' needs a target above 0; its smallest value is {y.min():g}")
             return
-        rows = Rows(Design.of(main_effects(self.marginals_)), data, len(y))
-        self.family_, self.family_scores_, self.family_reason_ = choose_family(
-            rows, y, self.target_kind_, self.metric, weight, groups, self.random_state
-        )
+        functional = FUNCTIONALS.get(self.metric, "mean")
+        self.family_, self.family_scores_, self.family_reason_ = settle_family(
+            self.marginals_, data, y, self.target_kind_, self.metric, functional, weight, groups, self.interactions,
+            self.random_state,
+        )  # fmt: skip
 
     def _rows_of_parts(self, data: dict, y: np.ndarray, weight: Any, groups: Any) -> list[tuple[Part, tuple]]:
         if self.family_ != "hurdle":

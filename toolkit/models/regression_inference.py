@@ -67,7 +67,7 @@ def weighted_scores(part: Part, data: dict, y: np.ndarray, weight: Any, rows: np
 
 
 def coefficient_table(columns: Columns, part: Part, covariance: np.ndarray, confidence: float = 0.95) -> pd.DataFrame:
-    """Constant and straight lines, in the units of the columns (after their transform).
+    """Constant, straight lines, in the units of the columns (after their transform), and steps.
 
     Columns: term, estimate, se, statistic, p_value, lower, upper. Levels, bends and interactions are in the table of
     terms.
@@ -78,10 +78,13 @@ def coefficient_table(columns: Columns, part: Part, covariance: np.ndarray, conf
     shift = np.zeros(len(fit.active))  # the constant at raw zero rather than at the mean of the columns
     shift[0] = 1.0
     for position, term in enumerate(part.design.terms):
-        if term.kind != "linear":
+        if term.kind not in ("linear", "step"):
             continue
         variable, column = columns[term.variables[0]], int(np.flatnonzero(part.design.owner == position)[0])
         at = place[column]
+        if term.kind == "step":
+            rows.append((term.name, fit.beta[column], root(covariance[at, at])))
+            continue
         shift[at] = -variable.center / variable.scale
         estimate, se = fit.beta[column] / variable.scale, root(covariance[at, at]) / variable.scale
         rows.append((variable.expression, estimate, se))

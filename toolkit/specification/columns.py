@@ -95,8 +95,11 @@ class Variable:
         raw = np.where(np.isfinite(raw), raw, self.fill)
         if self.kind == "cyclic":
             return raw
-        standardised = (TRANSFORMS[self.transform][1](np.maximum(raw, self.floor)) - self.center) / self.scale
-        return np.clip(standardised, self.low, self.high)
+        return np.clip(self.standardised(raw), self.low, self.high)
+
+    def standardised(self, raw: np.ndarray) -> np.ndarray:
+        """Raw values [n] on the transformed, centred and scaled axis of the variable."""
+        return (TRANSFORMS[self.transform][1](np.maximum(raw, self.floor)) - self.center) / self.scale
 
     def to_raw(self, standardised: np.ndarray) -> np.ndarray:
         """Standardised values [n] back in the units of the column."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.specification.family import FAMILIES, Family, candidates, interval_log_probability
 from toolkit.specification.likelihood import Rows, fit_family
-from toolkit.specification.search import inner_folds
+from toolkit.specification.sample import inner_folds
 
 __all__ = ["FamilyScore", "choose_family", "hurdle_log_probability"]
 

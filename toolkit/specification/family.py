@@ -69,7 +69,12 @@ class Family:
             return eta + (y - mu) / weight, weight
         if self.name == "truncated_nb":
             return truncated_working(y, eta, mu, shape)
-        variance = {"poisson": mu, "negative_binomial": mu + shape * mu**2, "gamma": mu**2}[self.name]
+        variance = {
+            "poisson": mu,
+            "negative_binomial": mu + shape * mu**2,
+            "gamma": mu**2,
+            "gaussian_log": np.ones_like(mu),
+        }[self.name]
         weight = mu**2 / np.maximum(variance, TINY)
         return eta + (y - mu) / np.maximum(mu, TINY), np.maximum(weight, 1e-8)
 
@@ -78,6 +83,8 @@ class Family:
         w = np.ones(len(y)) if weight is None else weight
         if self.is_normal:
             return float(w @ (self.forward(y) - eta) ** 2 / max(w.sum() - edf, 1.0))
+        if self.name == "gaussian_log":
+            return float(w @ (y - self.mean(eta)) ** 2 / max(w.sum() - edf, 1.0))
         if self.name == "gamma":
             mu = self.mean(eta)
             return float(max(w @ ((y - mu) / mu) ** 2 / max(w.sum() - edf, 1.0), 1e-6))
@@ -94,6 +101,8 @@ class Family:
         if self.is_normal:
             return stats.norm.logpdf(self.forward(y), eta, np.sqrt(max(shape, 1e-300))) + self.slope(y)
         mu = np.maximum(self.mean(eta), TINY)
+        if self.name == "gaussian_log":
+            return stats.norm.logpdf(y, mu, np.sqrt(max(shape, 1e-300)))
         if self.name == "logistic":
             mu = np.clip(mu, 1e-15, 1 - 1e-15)
             return y * np.log(mu) + (1 - y) * np.log1p(-mu)
@@ -112,6 +121,9 @@ class Family:
             both = stats.norm.cdf(safe, eta, np.sqrt(shape))
             return both, both
         mu = np.maximum(self.mean(eta), TINY)
+        if self.name == "gaussian_log":
+            both = stats.norm.cdf(y, mu, np.sqrt(shape))
+            return both, both
         if self.name == "gamma":
             both = stats.gamma.cdf(y, 1 / shape, scale=mu * shape)
             return both, both
@@ -175,6 +187,7 @@ FAMILIES: dict[str, Family] = {
         Family("gaussian", "Gaussian", "identity", "real", _same, _same, _zero),
         Family("lognormal", "log-normal", "log", "positive", np.exp, np.log, _log_jacobian),
         Family("log1p_normal", "normal on log(1 + y)", "log1p", "nonnegative", np.expm1, np.log1p, _log1p_jacobian),
+        Family("gaussian_log", "Gaussian with a log link", "log", "positive", np.exp),
         Family("gamma", "Gamma", "log", "positive", np.exp),
         Family("poisson", "Poisson", "log", "count", np.exp, fixed_scale=True),
         Family("negative_binomial", "negative binomial", "log", "count", np.exp, fixed_scale=True),
@@ -205,7 +218,7 @@ def candidates(target_kind: str, y: np.ndarray) -> list[str]:
             names.append("hurdle")
         return [*names, "gaussian", "log1p_normal"]
     if y.min() > 0:
-        return ["gaussian", "lognormal", "gamma"]
+        return ["gaussian", "lognormal", "gamma", "gaussian_log"]
     if y.min() == 0:
         return ["gaussian", "log1p_normal"]
     return ["gaussian"]

@@ -106,6 +106,8 @@ def formula_pieces(columns: Columns, terms: Sequence[Term], edf: np.ndarray) -> 
         elif term.kind == "smooth":
             if value >= STRAIGHT:
                 pieces.append(spline(columns, variables[0], value + 1))
+        elif term.kind == "step":
+            pieces.append(step(columns, term))
         elif term.kind == "cyclic":
             pieces.append(spline(columns, variables[0], value))
         elif value >= 0.1:
@@ -123,6 +125,27 @@ def product(columns: Columns, variables: list[Variable], edf: float) -> str:
     )
 
 
+def step(columns: Columns, term: Term) -> str:
+    """A jump at a threshold, of everybody or of one level."""
+    sides = []
+    for one in term.marginals:
+        variable = one.variable
+        if isinstance(one.shown, str):
+            sides.append(f"({filled(columns, variable, MISSING)} == {one.shown!r})")
+        else:
+            sides.append(f"({written(columns, variable, transformed=False)} >= {one.shown!r})")
+    return f"I(({' & '.join(sides)}) * 1.0)"
+
+
+def filled(columns: Columns, variable: Variable, value: float | str) -> str:
+    """A column, with the fill-in of missing values spelled out where there are some."""
+    name = quoted(variable.source)
+    gaps = MISSING in variable.levels or any(
+        v.source == variable.source and v.part == "missing" for v in columns.variables
+    )
+    return f"{name}.fillna({value!r})" if gaps else name
+
+
 def spline(columns: Columns, variable: Variable, df: float) -> str:
     """A restricted (natural) or cyclic cubic spline; a straight line below one and a half degrees of freedom."""
     df = int(min(round(df), MOST_DF, max(variable.distinct - 1, 1)))
@@ -132,20 +155,19 @@ def spline(columns: Columns, variable: Variable, df: float) -> str:
     return f"{basis}({written(columns, variable)}, df={max(df, 2) + 1}, constraints='center')"
 
 
-def written(columns: Columns, variable: Variable) -> str:
+def written(columns: Columns, variable: Variable, transformed: bool = True) -> str:
     """One variable as a formula writes it, with the fill-in of missing values spelled out."""
     name = quoted(variable.source)
-    has_gaps = any(v.source == variable.source and v.part == "missing" for v in columns.variables)
     if variable.kind == "factor":
-        return f"C({name}.fillna('{MISSING}'))" if MISSING in variable.levels else f"C({name})"
+        return f"C({filled(columns, variable, MISSING)})"
     if variable.part == "missing":
         return f"I({name}.isna() * 1.0)"
     if variable.part == "year":
         return f"I({name}.dt.year + {name}.dt.dayofyear / 365.25)"
     if variable.part:
         return f"{name}.dt.{variable.part}"
-    filled = f"{name}.fillna({variable.fill!r})" if has_gaps else name
-    return TRANSFORMS[variable.transform][0].format(filled)
+    column = filled(columns, variable, variable.fill)
+    return TRANSFORMS[variable.transform][0].format(column) if transformed else column
 
 
 def term_table(part: Part, covariance: np.ndarray) -> pd.DataFrame:

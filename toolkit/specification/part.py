@@ -14,13 +14,15 @@ from toolkit.specification.family import FAMILIES, Family
 from toolkit.specification.likelihood import FamilyFit, Rows, fit_family, linear_predictor
 from toolkit.specification.penalised import Fit
 from toolkit.specification.search import Rung, main_effects, search
+from toolkit.specification.steps import with_steps
 from toolkit.specification.terms import Design
 
 __all__ = ["Part", "specify_part"]
 
 DEPENDENT = 1e-9  # pivot of the correlation matrix of the lines under which one repeats others
 SEPARATED = 8.0  # |logit| that only separated data reach
-MARGIN = 0.1  # linear predictors may leave the range of the fitted ones by this share of its width
+MARGIN = 0.1  # predictions may leave the range of the training rows by this share of its width
+PILED = 0.005  # share of rows at the very end of the range that make it a cap
 SEARCH_ROWS = 50_000  # rows at which the additive fit that precedes the search looks
 
 
@@ -37,6 +39,8 @@ class Part:
         Range that linear predictors of new rows are clipped to.
     residual : ndarray, [m]
         Residuals on the working scale, evenly thinned, for smearing.
+    lowest, highest : float
+        Range that point predictions are clipped to, target units.
     """
 
     family: Family
@@ -46,6 +50,8 @@ class Part:
     low: float
     high: float
     residual: np.ndarray = field(repr=False)
+    lowest: float = -np.inf
+    highest: float = np.inf
     rungs: tuple[Rung, ...] = ()
     rung: str = ""
     iterations: int = 1
@@ -58,12 +64,17 @@ class Part:
 
     def point(self, eta: np.ndarray, functional: str) -> np.ndarray:
         """What a forecaster of this functional predicts, [n], target units."""
+        return np.clip(self._point(eta, functional), self.lowest, self.highest)
+
+    def _point(self, eta: np.ndarray, functional: str) -> np.ndarray:
         family = self.family
-        if family.is_normal and family.link != "identity" and functional == "mean":
-            return smeared(family, eta, self.residual)
-        if family.name == "truncated_nb":
-            return family.truncated_mean(eta, self.shape)
-        return family.mean(eta)
+        if not family.is_normal:
+            return family.truncated_mean(eta, self.shape) if family.name == "truncated_nb" else family.mean(eta)
+        if functional == "median":
+            return family.mean(eta + np.median(self.residual))
+        if family.link == "identity" or functional == "log_mean":
+            return family.mean(eta)
+        return smeared(family, eta, self.residual)
 
 
 def specify_part(
@@ -84,20 +95,37 @@ def specify_part(
     part_weight = None if weight is None else weight[look]
     mains = Design.of(main_effects(marginals))
     first = fit_family(Rows(mains, part_data, len(look)), y[look], family, part_weight)
+    some = None if groups is None else groups[look]
     found = search(
-        marginals, part_data, y[look], family, part_weight, (first.eta, first.shape),
-        None if groups is None else groups[look], interactions, seed,
-    )  # fmt: skip
-    design = Design.of(found.terms)
-    fitted = fit_family(Rows(design, data, n), y, family, weight, penalty=found.penalty)
+        marginals, part_data, y[look], family, part_weight, (first.eta, first.shape), some, interactions, seed
+    )
+    found = with_steps(found, marginals)
+    fitted = fit_family(Rows(found.design, data, n), y, family, weight, penalty=found.penalty)
     eta = fitted.eta
     reach = MARGIN * float(np.ptp(eta))
     thin = np.unique(np.linspace(0, n - 1, min(n, 20_000)).astype(int))
     residual = (family.forward(y) - eta)[thin] if family.is_normal else np.zeros(0)
+    lowest, highest = bounds(y, family)
     return Part(
-        family, design, fitted.fit, fitted.shape, float(eta.min()) - reach, float(eta.max()) + reach, residual,
-        found.rungs, found.chosen, fitted.iterations, fitted.converged, tuple(doubts(design, fitted, family)),
+        family, found.design, fitted.fit, fitted.shape, float(eta.min()) - reach, float(eta.max()) + reach,
+        residual, lowest, highest,
+        found.rungs, found.chosen, fitted.iterations, fitted.converged, tuple(doubts(found.design, fitted, family)),
     )  # fmt: skip
+
+
+def bounds(y: np.ndarray, family: Family) -> tuple[float, float]:
+    """What point predictions may be: a little beyond the targets seen, not at all beyond a value that many rows have.
+
+    Many rows at the largest value are a cap (censored prices, a full scale); no mean lies above a cap.
+    """
+    low, high = float(y.min()), float(y.max())
+    reach = MARGIN * (high - low)
+    low_reach, high_reach = (0.0 if np.sum(y == end) > max(PILED * len(y), 5) else reach for end in (low, high))
+    if family.support == "binary":
+        return 0.0, 1.0
+    if family.support in ("positive", "nonnegative", "count"):
+        return max(low - low_reach, 0.0 if low >= 0 else -np.inf), high + high_reach
+    return low - low_reach, high + high_reach
 
 
 def doubts(design: Design, fitted: FamilyFit, family: Family) -> list[Finding]:

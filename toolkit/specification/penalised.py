@@ -11,12 +11,13 @@ Only X'WX, X'Wy and y'Wy are needed, so that the work does not grow with the num
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack
 
-__all__ = ["Fit", "Sums", "accumulate", "fit_sums", "held_out_loss"]
+__all__ = ["Fit", "Sums", "accumulate", "fit_sums", "held_out_coefficients"]
 
 FREE = -1
 STEPS = 60
@@ -40,6 +41,10 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.xx + other.xx, self.xy + other.xy, self.yy + other.yy, self.n + other.n)
+
+    def squared_error(self, beta: np.ndarray) -> float:
+        """Weighted squared error of these coefficients on these rows."""
+        return max(float(self.yy - 2 * beta @ self.xy + beta @ self.xx @ beta), 0.0)
 
     def take(self, columns: np.ndarray) -> Sums:
         """The same for some of the columns."""
@@ -182,16 +187,16 @@ def fit_sums(
     return Fit(full_beta, penalty, float(s2), full_edf, factor, active, rss)
 
 
-def held_out_loss(folds: list[Sums], columns: np.ndarray, groups: np.ndarray, penalty: np.ndarray) -> np.ndarray:
-    """Sum of squared errors on each fold of the fit to the others, penalties given, [folds]."""
+def held_out_coefficients(folds: Sequence[Sums], groups: np.ndarray, penalty: np.ndarray) -> list[np.ndarray]:
+    """Coefficients [P] of the fit without each fold, penalties given."""
     total = folds[0]
     for fold in folds[1:]:
         total = total + fold
-    ridge = spread_penalty(groups[columns], penalty)
-    columns, ridge = columns[np.isfinite(ridge)], ridge[np.isfinite(ridge)]
-    losses = []
+    ridge = spread_penalty(groups, penalty)
+    kept = np.flatnonzero(np.isfinite(ridge))
+    found = []
     for fold in folds:
-        beta, _ = solve((total - fold).take(columns), ridge)
-        one = fold.take(columns)
-        losses.append(max(float(one.yy - 2 * beta @ one.xy + beta @ one.xx @ beta), 0.0))
-    return np.array(losses)
+        beta = np.zeros(len(groups))
+        beta[kept], _ = solve((total - fold).take(kept), ridge[kept])
+        found.append(beta)
+    return found

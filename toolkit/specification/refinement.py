@@ -11,7 +11,7 @@ __all__ = ["finer_terms"]
 
 SATURATED = 0.55  # share of its columns that a surface uses before a finer one is tried
 ROWS_PER_COLUMN = 20
-SIDE = 18  # most columns of each variable of a fine surface
+SIDE = 26  # most columns of each variable of a fine surface
 MOST = 2  # surfaces that are refined
 
 
@@ -39,7 +39,7 @@ def finer_terms(
     terms = list(design.terms)
     for i in chosen:
         fine = tuple(learn_marginal(m.variable, data[m.variable.name], side + 1) for m in terms[i].marginals)
-        made = product_term(fine, tuple(min(m.width, side) for m in fine), data)
+        made = product_term(fine, tuple(min(m.width, side) for m in fine), data, isotropic=True)
         if made is not None and made.width > terms[i].width:
             terms[i] = made
     return tuple(terms)

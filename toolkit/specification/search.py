@@ -12,23 +12,19 @@ import numpy as np
 
 from toolkit.specification.basis import Marginal
 from toolkit.specification.family import Family
-from toolkit.specification.penalised import Sums, accumulate, fit_sums, held_out_loss
+from toolkit.specification.penalised import Sums, fit_sums
 from toolkit.specification.refinement import finer_terms
+from toolkit.specification.sample import LEAST_ROWS, Sample, added, out_of_fold_loss
 from toolkit.specification.screening import screen_pairs
 from toolkit.specification.terms import Design, Term, main_terms, product_term
 
 __all__ = ["Rung", "SearchResult", "main_effects", "search"]
 
-INNER_FOLDS = 5
 MOST_COLUMNS = 1_600  # of the widest rung: its Cholesky factor takes half a second
-WORK = 4e10  # multiplications allowed for one cross-product matrix of the search
-LEAST_ROWS = 5_000  # the search looks at this many rows or more, where there are
 PAIR_COLUMNS = 36  # of one interaction, about
 FEW_COLUMNS = 25  # the same with fewer than LEAST_ROWS rows
 NEGLIGIBLE = 0.25  # a simpler rung is kept while the gain of the richer one is under this many standard errors
 BENT = 1.0  # the same for leaving straight lines: there the simpler rung is the one with honest textbook inference
-FRESH_ROWS = 12_000  # with fewer rows the penalties are chosen anew without each inner fold
-FRESH_STEPS = 25
 PATIENCE = 2  # rungs without improvement after which the climb ends
 
 
@@ -53,6 +49,13 @@ class SearchResult:
     chosen: str = ""
     edf: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)  # [P], of the columns of the terms
     null_loss: float = 1.0
+    losses: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)  # [folds], out of fold
+    sums: tuple[Sums, ...] = field(default=(), repr=False)  # of the columns of the terms, for each fold
+    sample: Sample | None = field(default=None, repr=False)
+
+    @property
+    def design(self) -> Design:
+        return Design.of(self.terms)
 
 
 def main_effects(marginals: dict[str, Marginal], bends: bool = True) -> list[Term]:
@@ -88,85 +91,34 @@ def search(
     pairs = ordered_pairs(marginals, data, z - eta, w) if interactions else []
     terms = mains + fitting_pairs(pairs, mains, marginals, data)
     design = Design.of(terms)
-    rows = search_rows(len(y), design.width)
-    folds = inner_folds(len(rows), None if groups is None else groups[rows], seed)
-    sums = fold_sums(design, data, rows, z, w, folds)
-    found, loss = climb(design, terms, len(mains), sums)
-    return refined(found, loss, marginals, data, rows, z, w, folds)
+    sample = Sample.draw(data, z, w, groups, design.width, seed)
+    return refined(climb(design, terms, len(mains), sample), marginals, data)
 
 
-def refined(
-    found: SearchResult,
-    loss: np.ndarray,
-    marginals: dict[str, Marginal],
-    data: dict[str, np.ndarray],
-    rows: np.ndarray,
-    z: np.ndarray,
-    w: np.ndarray | None,
-    folds: np.ndarray,
-) -> SearchResult:
-    """The same with finer surfaces, where they predict better out of fold than `loss`, [folds]."""
-    terms = finer_terms(Design.of(found.terms), found.edf, marginals, data)
+def refined(found: SearchResult, marginals: dict[str, Marginal], data: dict[str, np.ndarray]) -> SearchResult:
+    """The same with finer surfaces, where they predict better out of fold."""
+    terms = finer_terms(found.design, found.edf, marginals, data)
     if terms is None:
         return found
+    finer = Design.of(terms)
+    return better_of(found, terms, found.sample.sums(finer), f"{found.chosen}, finer surfaces")
+
+
+def better_of(
+    found: SearchResult, terms: tuple[Term, ...], sums: tuple[Sums, ...], name: str, start: np.ndarray | None = None
+) -> SearchResult:
+    """The result with these terms if they predict better out of fold, else the one before."""
     design = Design.of(terms)
-    sums = fold_sums(design, data, rows, z, w, folds)
-    fit = fit_sums(added(sums), design.groups)
-    fine = out_of_fold_loss(sums, added(sums), np.arange(design.width), design.groups, fit.penalty)
-    noise = (fine - loss).std(ddof=1) * np.sqrt(len(fine))
-    if (fine - loss).sum() > -NEGLIGIBLE * noise:
+    fit = fit_sums(added(sums), design.groups, start)
+    losses = out_of_fold_loss(sums, np.arange(design.width), design.groups, fit.penalty)
+    difference = losses - found.losses
+    noise = difference.std(ddof=1) * np.sqrt(len(losses))
+    if difference.sum() > -NEGLIGIBLE * noise:
         return found
     null = found.null_loss
-    rung = Rung(
-        f"{found.chosen}, finer surfaces",
-        len(terms),
-        float(fit.edf.sum()),
-        float(fine.sum() / null),
-        float(noise / null),
-    )
-    return SearchResult(terms, fit.penalty, (*found.rungs, rung), rung.name, fit.edf, null)
-
-
-def added(folds: list[Sums]) -> Sums:
-    """Sums over all folds."""
-    total = folds[0]
-    for fold in folds[1:]:
-        total = total + fold
-    return total
-
-
-def search_rows(n: int, width: int) -> np.ndarray:
-    """Evenly spread rows that the search looks at."""
-    most = int(max(LEAST_ROWS, WORK / width**2))
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
-
-
-def inner_folds(n: int, groups: np.ndarray | None, seed: int) -> np.ndarray:
-    """Fold number of each row, [n]; whole groups where there are groups."""
-    rng = np.random.default_rng(seed)
-    if groups is not None:
-        _, code = np.unique(groups.astype(str), return_inverse=True)
-        if code.max() >= INNER_FOLDS:
-            return (rng.permutation(code.max() + 1) % INNER_FOLDS)[code]
-    return rng.permutation(np.arange(n) % INNER_FOLDS)
-
-
-def fold_sums(
-    design: Design,
-    data: dict[str, np.ndarray],
-    rows: np.ndarray,
-    z: np.ndarray,
-    w: np.ndarray | None,
-    folds: np.ndarray,
-) -> list[Sums]:
-    """Cross-products of every inner fold."""
-    sums = []
-    for fold in range(folds.max() + 1):
-        mine = rows[folds == fold]
-        part = {name: values[mine] for name, values in data.items()}
-        chunks = design.chunks(part, len(mine))
-        sums.append(accumulate(chunks, z[mine], None if w is None else w[mine], design.width))
-    return sums
+    rung = Rung(name, len(terms), float(fit.edf.sum()), float(losses.sum() / null), float(noise / null))
+    rungs = (*found.rungs, rung)
+    return SearchResult(terms, fit.penalty, rungs, name, fit.edf, null, losses, sums, found.sample)
 
 
 def ordered_pairs(
@@ -205,16 +157,17 @@ def pair_widths(a: Marginal, b: Marginal, most: int) -> tuple[int, int]:
     return wide[0], wide[1]
 
 
-def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> tuple[SearchResult, np.ndarray]:
-    """Fit every rung, judge it out of fold, and take the simplest that is as good as the best; its loss, [folds]."""
+def climb(design: Design, terms: list[Term], mains: int, sample: Sample) -> SearchResult:
+    """Fit every rung, judge it out of fold, and take the simplest that is as good as the best."""
+    folds = sample.sums(design)
     total = added(folds)
-    null = held_out_loss(folds, np.array([0]), np.array([-1]), np.zeros(0))
+    null = out_of_fold_loss(folds, np.array([0]), np.array([-1]), np.zeros(0))
     rungs, fits, losses = [], [], []
     for name, chosen in ladder(terms, mains):
         columns = design.positions(chosen)
         groups, used = compact(design.groups[columns])
         fit = fit_sums(total.take(columns), groups)
-        losses.append(out_of_fold_loss(folds, total, columns, groups, fit.penalty))
+        losses.append(out_of_fold_loss(folds, columns, groups, fit.penalty))
         fits.append((chosen, expand(fit.penalty, used, design), fit))
         rungs.append((name, len(chosen), float(fit.edf.sum())))
         if len(losses) - 1 - int(np.sum(losses, axis=1).argmin()) >= PATIENCE:
@@ -232,27 +185,12 @@ def climb(design: Design, terms: list[Term], mains: int, folds: list[Sums]) -> t
     ladder_table = tuple(
         Rung(*rung, float(table[i].sum() / null.sum()), float(noise[i] / null.sum())) for i, rung in enumerate(rungs)
     )
-    kept_columns = np.isin(design.owner[design.positions(chosen)], [-1, *kept])
-    result = SearchResult(final.terms, start, ladder_table, rungs[taken][0], fit.edf[kept_columns], float(null.sum()))
-    return result, table[taken]
-
-
-def out_of_fold_loss(
-    folds: list[Sums], total: Sums, columns: np.ndarray, groups: np.ndarray, penalty: np.ndarray
-) -> np.ndarray:
-    """Squared error on each fold of the fit to the others, [folds]; `groups` are those of the columns.
-
-    With few rows the penalties must not have seen the fold either: chosen on all rows, they let through the noise of
-    exactly those columns that happen to fit it.
-    """
-    if total.n >= FRESH_ROWS or not len(penalty):
-        return held_out_loss([fold.take(columns) for fold in folds], np.arange(len(columns)), groups, penalty)
-    losses = []
-    for fold in folds:
-        one = fold.take(columns)
-        beta = fit_sums((total - fold).take(columns), groups, steps=FRESH_STEPS).beta
-        losses.append(max(float(one.yy - 2 * beta @ one.xy + beta @ one.xx @ beta), 0.0))
-    return np.array(losses)
+    columns = design.positions(chosen)
+    edf = fit.edf[np.isin(design.owner[columns], [-1, *kept])]
+    sums = tuple(fold.take(design.positions(kept)) for fold in folds)
+    return SearchResult(
+        final.terms, start, ladder_table, rungs[taken][0], edf, float(null.sum()), table[taken], sums, sample
+    )
 
 
 def ladder(terms: list[Term], mains: int):

@@ -88,10 +88,13 @@ def main_terms(marginal: Marginal) -> list[Term]:
     return [line, Term(variable.name, "smooth", (marginal,), (marginal.width,), marginal.part[1:] - BEND, keep)]
 
 
-def product_term(marginals: tuple[Marginal, ...], widths: tuple[int, ...], data: dict[str, np.ndarray]) -> Term | None:
+def product_term(
+    marginals: tuple[Marginal, ...], widths: tuple[int, ...], data: dict[str, np.ndarray], isotropic: bool = False
+) -> Term | None:
     """An interaction: products of the columns of its variables, made orthogonal to their main effects.
 
-    None when the rows say nothing about it.
+    None when the rows say nothing about it. `isotropic` adds the roughness penalties of the variables instead of
+    multiplying them: a surface with features of its own, such as a coast, rather than a product of two curves.
     """
     kinds = [m.variable.kind == "factor" for m in marginals]
     kind = "cells" if all(kinds) else "spline by level" if any(kinds) else "surface"
@@ -103,20 +106,20 @@ def product_term(marginals: tuple[Marginal, ...], widths: tuple[int, ...], data:
         counts = reduce(row_products, parts).sum(axis=0) * n / len(rows)
         keep = np.flatnonzero(counts >= CELL_ROWS)
         return Term(name, kind, marginals, widths, np.zeros(len(keep), int), keep) if len(keep) > 1 else None
-    mix = joint_basis(parts)
+    mix = joint_basis(parts, isotropic)
     if mix is None:
         return None
     groups = (np.arange(mix.shape[1]) >= SLOW).astype(int)
     return Term(name, kind, marginals, widths, groups, mix=mix)
 
 
-def joint_basis(parts: list[np.ndarray]) -> np.ndarray | None:
+def joint_basis(parts: list[np.ndarray], isotropic: bool = False) -> np.ndarray | None:
     """Combinations of [products, constant, mains] that make the columns of an interaction, [k, r].
 
     The products are freed of the main effects on the training rows. Directions that hardly vary there, given how much
     they would vary if the variables were independent, are left out: they are what explodes in empty corners. The rest
-    is
-    turned so that the product of the marginal roughness penalties is a plain ridge, smoothest first.
+    is turned so that the product (or, isotropic, the sum) of the marginal roughness penalties is a plain ridge,
+    smoothest first.
     """
     products = reduce(row_products, parts)
     mains = np.hstack([np.ones((len(products), 1)), *parts])
@@ -124,7 +127,8 @@ def joint_basis(parts: list[np.ndarray]) -> np.ndarray | None:
     gram[np.diag_indices_from(gram)] += 1e-8 * np.trace(gram) / len(gram)
     removed = np.linalg.solve(gram, mains.T @ products)
     rest = products - mains @ removed
-    expected = reduce(np.kron, [part.var(axis=0) for part in parts])
+    variances = [part.var(axis=0) for part in parts]
+    expected = reduce(np.kron, variances)
     used = np.flatnonzero(expected > 0)
     scaled = rest[:, used] / np.sqrt(expected[used])
     sizes, vectors = eigh(scaled.T @ scaled / len(scaled))
@@ -132,7 +136,10 @@ def joint_basis(parts: list[np.ndarray]) -> np.ndarray | None:
     if not seen.any():
         return None
     vectors = vectors[:, seen]
-    roughness, turn = eigh(vectors.T @ (vectors / expected[used][:, None]), np.diag(sizes[seen]))
+    rough = 1 / expected[used]
+    if isotropic:
+        rough = reduce(np.add.outer, [1 / np.maximum(v, 1e-300) for v in variances]).ravel()[used]
+    roughness, turn = eigh(vectors.T @ (vectors * rough[:, None]), np.diag(sizes[seen]))
     turn = turn * np.sqrt(roughness[0] / roughness)
     mix = np.zeros((products.shape[1], turn.shape[1]))
     mix[used] = (vectors @ turn) / np.sqrt(expected[used])[:, None]
