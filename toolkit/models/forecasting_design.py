@@ -43,7 +43,12 @@ class Design:
         known = pd.concat([channel.known.iloc[: len(channel)] for channel in channels], ignore_index=True)
         for column in known.columns:
             values = known[column]
-            if column == HOLIDAY or pd.api.types.is_bool_dtype(values):
+            if column == HOLIDAY:
+                days = values[values != values.shift()].value_counts()  # stretches of a name, mostly single days
+                names = [name for name in days.index if name != "none" and days[name] >= 2 * len(channels)]
+                self.levels_[column] = sorted(names)[:MOST_LEVELS]
+                continue
+            if pd.api.types.is_bool_dtype(values):
                 continue
             if pd.api.types.is_numeric_dtype(values):
                 self.means_[column] = float(values.mean())
@@ -92,7 +97,12 @@ class Design:
         values, day = channel.known[column], self.periods[0] if self.periods else 1
         if column == HOLIDAY:
             here = (values != "none").to_numpy(dtype=float)
-            return [("holiday, today and yesterday", _with_yesterday(here, day if day in (24, 48, 96, 1440) else 1))]
+            both = _with_yesterday(here, day if day in (24, 48, 96, 1440) else 1)
+            parts = [("holiday, today and yesterday", both)]
+            if self.levels_[column]:  # the penalty draws each holiday to the effect that all have in common
+                names = np.column_stack([values == name for name in self.levels_[column]])
+                parts.append(("C(holiday)", names.astype(float)))
+            return parts
         if pd.api.types.is_bool_dtype(values) or (values.dtype == object and values.isin([True, False]).all()):
             here = values.to_numpy(dtype=float)
             step = day if self.clock else 1

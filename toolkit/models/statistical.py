@@ -19,6 +19,9 @@ __all__ = ["Arima", "Classical", "Ets", "Theta"]
 
 LONGEST_SEASON = 24  # of the state-space models; longer or several seasons are taken out by MSTL first
 MEMBERS = ("arima", "ces", "ets", "theta")
+# The orders of ARIMA are searched by conditional sums of squares, and only the best is estimated exactly, for longer
+# series and seasons (as `forecast::auto.arima` does) and for panels, where the exact search takes hours.
+LONG, LONG_SEASON, MANY = 150, 12, 200
 
 
 class Classical(BaseEstimator):
@@ -67,7 +70,9 @@ class Classical(BaseEstimator):
         ahead, deadline = steps_ahead(future, past.series), time.monotonic() + self.budget
         jobs = [(name, target, y) for name, target, y in channels(past) if name in ahead and len(trim(y))]
         made = joblib.Parallel(self.n_jobs, return_as="generator")(
-            joblib.delayed(_one)(trim(y), past.periods, ahead[name], self._members(), self.coverage, deadline)
+            joblib.delayed(_one)(
+                trim(y), past.periods, ahead[name], self._members(), self.coverage, deadline, len(jobs) > MANY
+            )
             for name, _, y in jobs
         )
         predicted: dict[tuple[Any, str], np.ndarray] = {}
@@ -126,7 +131,13 @@ class Theta(_Single):
 
 
 def _one(
-    y: np.ndarray, periods: tuple[int, ...], steps: int, members: tuple[str, ...], coverage: float, deadline: float
+    y: np.ndarray,
+    periods: tuple[int, ...],
+    steps: int,
+    members: tuple[str, ...],
+    coverage: float,
+    deadline: float,
+    many: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | str:
     """(median, lower, upper) of one series, or the cause of its failure."""
     if time.monotonic() > deadline:
@@ -139,7 +150,7 @@ def _one(
     level, paths, causes = round(100 * coverage), [], []
     for member in members:
         try:
-            out = _model(member, periods, len(y)).forecast(y=y, h=steps, level=[level])
+            out = _model(member, periods, len(y), many).forecast(y=y, h=steps, level=[level])
             path = np.array([out["mean"], out[f"lo-{level}"], out[f"hi-{level}"]])
             if not np.isfinite(path[0]).all():
                 raise ValueError("forecasts are not finite numbers")
@@ -172,15 +183,21 @@ def _dynamic_coefficients(fit: dict[str, Any]) -> int:
     return int(np.isfinite(fit["par"][:4]).sum())  # alpha, beta, gamma, phi of ETS
 
 
-def _model(member: str, periods: tuple[int, ...], n: int) -> Any:
+def _model(member: str, periods: tuple[int, ...], n: int, many: bool = False) -> Any:
     from statsforecast import models
 
-    build = {"arima": models.AutoARIMA, "ces": models.AutoCES, "ets": models.AutoETS, "theta": models.AutoTheta}[member]
+    def build(season: int, **more: Any) -> Any:
+        if member == "arima":
+            approximate = many or n > LONG or season > LONG_SEASON
+            return models.AutoARIMA(season_length=season, approximation=approximate)
+        made = {"ces": models.AutoCES, "ets": models.AutoETS, "theta": models.AutoTheta}[member]
+        return made(season_length=season, **more)
+
     seasons = [p for p in periods if n >= 2 * p + 4]
     if not seasons:
-        return build(season_length=1)
+        return build(1)
     if len(seasons) == 1 and seasons[0] <= LONGEST_SEASON:
-        return build(season_length=seasons[0])
+        return build(seasons[0])
     # What is left after MSTL has no season; exponential smoothing has to be told so.
     unseasonal = {"ets": {"model": "ZZN"}, "ces": {"model": "N"}}.get(member, {})
-    return models.MSTL(season_length=seasons, trend_forecaster=build(season_length=1, **unseasonal))
+    return models.MSTL(season_length=seasons, trend_forecaster=build(1, **unseasonal))
