@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from toolkit.data.dataset import Dataset
+from toolkit.data.origins import rolling_origin
+from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
+from toolkit.evaluation.forecasts import evaluate_forecasts
+from toolkit.models.classical import SeasonalNaive
 from toolkit.pipeline import compare
 
 SPLITS = {"scheme": "rolling_origin", "horizon": 6, "origins": 2}
@@ -115,3 +120,24 @@ def test_an_arm_that_fails_on_one_series_names_it_and_the_rest_finish():
     done = run(frame, arms={"seasonal_naive": {}, "theta": {}, "regression": {}})
     assert any("series b" in line and "too few" in line for line in done.arms["theta"].failures)
     assert {"a", "c"} <= judged(done)
+
+
+def test_a_long_hole_before_the_origin_is_filled_and_the_series_forecast():
+    frame = panel()
+    frame.loc[where(frame, "b") & frame["t"].between("2016-01-01", "2019-12-01"), "y"] = np.nan
+    done = run(frame)
+    assert judged(done) == {"a", "b", "c"} and not done.arms["regression"].failures
+
+
+class Forgetful(SeasonalNaive):
+    def forecast(self, past, future):
+        out = super().forecast(past, future)
+        return out[out["s"] != "b"]
+
+
+def test_a_silent_arm_is_named_with_its_series():
+    frame = panel()
+    data = SeriesData.from_dataset(Dataset.from_frame(frame, "y", time="t", series="s"), 6)
+    done = evaluate_forecasts(data, rolling_origin(data, 1), {"f": Forgetful(6), "n": SeasonalNaive(6)}, workers=1)
+    assert done.failures["f"] == ("origin 0, series b: no forecast was given",)
+    assert set(done.predictions["series"]) == {"a", "c"}

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from toolkit.data.calendar import HOLIDAY, holiday_names
 from toolkit.data.dataset import Dataset
 from toolkit.data.origins import official, past_rows, rolling_origin
-from toolkit.data.series import HOLIDAY, SeriesData
+from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
 
 
@@ -71,11 +72,21 @@ def test_a_feature_without_a_role_is_only_known_up_to_the_origin():
     assert data.past_only == ("x",) and "past_only" in rules(data)
 
 
+def test_working_days_beside_a_holiday():
+    # Victoria: Melbourne Cup on Tuesday 4 November 2014, Christmas on a Thursday, Boxing Day on the Friday, New Year.
+    t = pd.Series(pd.to_datetime(["2014-11-02", "2014-11-03", "2014-11-04", "2014-11-05", "2014-12-24", "2014-12-25",
+                                  "2014-12-27", "2014-12-29", "2014-12-31", "2015-01-02", "2015-01-05"]))  # fmt: skip
+    assert holiday_names(t, "AU-VIC").tolist() == [
+        "none", "bridge day", "Melbourne Cup Day", "none", "day before a holiday", "Christmas Day",
+        "between holidays", "between holidays", "between holidays", "bridge day", "none",
+    ]  # fmt: skip
+
+
 def test_holidays_of_a_country_are_known_ahead():
     t = pd.date_range("2023-12-01", periods=60, freq="D")
     data = SeriesData.from_dataset(dataset(pd.DataFrame({"s": "a", "t": t, "y": np.arange(60.0)})), 5, country="US")
     named = data.frame.set_index("t")[HOLIDAY]
-    assert named["2023-12-25"] == "Christmas Day" and named["2023-12-26"] == "none"
+    assert named["2023-12-25"] == "Christmas Day" and named["2023-12-26"] == "between holidays"
     assert len(data.future(data.ends())) == 5
     with pytest.raises(InputError, match="unknown country 'XX'"):
         SeriesData.from_dataset(dataset(pd.DataFrame({"s": "a", "t": t, "y": 1.0})), 5, country="XX")

@@ -209,6 +209,7 @@ def _say_missing(
 def _fill_covariates(
     grid: pd.DataFrame, series: str, columns: tuple[str, ...], known: tuple[str, ...], findings: list[dict[str, Any]]
 ) -> None:
+    filled_alike: dict[tuple[str, int, int], list[str]] = {}  # rule, missing, left -> columns
     for column in columns:
         missing = int(grid[column].isna().sum())
         if not missing:
@@ -225,9 +226,13 @@ def _fill_covariates(
             filled = by_series.transform(lambda part: part.ffill())
             grid[column] = filled.astype(bool) if flag and filled.notna().all() else filled.astype(object)
             rule = "carry forward"
-        left = int(grid[column].isna().sum())
-        message = f"{column}: {missing - left} missing values filled ({rule})" + (f", {left} left" if left else "")
-        findings.append(_finding("missing covariate", column, rule, missing, message))
+        filled_alike.setdefault((rule, missing, int(grid[column].isna().sum())), []).append(column)
+    for (rule, missing, left), alike in filled_alike.items():
+        names = ", ".join(alike[:3]) + (f" and {len(alike) - 3} more" if len(alike) > 3 else "")
+        each = " each" if len(alike) > 1 else ""
+        rest = f", {left} left" if left else ""
+        message = f"{names}: {missing - left} missing values{each} filled ({rule}){rest}"
+        findings.append(_finding("missing covariate", ", ".join(alike), rule, missing, message))
 
 
 def seasonal_periods(

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.data.calendar import HOLIDAY, holiday_names
 from toolkit.data.dataset import Dataset
 from toolkit.data.grid import parse_time, regular_grid, seasonal_periods, step_of
 from toolkit.errors import InputError, unknown
 
-__all__ = ["HOLIDAY", "STEP", "SeriesData", "add_steps", "holiday_names"]
+__all__ = ["STEP", "SeriesData", "add_steps"]
 
 STEP = "step"  # frequency of series whose time is a plain integer
-HOLIDAY = "public_holiday"  # column that is made when a country is named: name of the holiday, or "none"
 
 
 @dataclass(frozen=True)
@@ -230,29 +230,6 @@ def add_steps(stamp: Any, count: int, freq: str) -> list[Any]:
     if freq == STEP:
         return [int(stamp) + step for step in range(1, count + 1)]
     return list(pd.date_range(stamp, periods=count + 1, freq=freq)[1:])
-
-
-def holiday_names(times: pd.Series, country: str) -> np.ndarray:
-    """Name of the public holiday of each stamp's day, "none" on other days.
-
-    Raises
-    ------
-    InputError
-        When `holidays` does not know the country, or time is not a date.
-    """
-    import holidays
-
-    if not pd.api.types.is_datetime64_any_dtype(times):
-        raise InputError(f"country {country!r} needs dates in the time column, which holds whole numbers")
-    name, _, subdivision = country.partition("-")
-    years = range(int(times.dt.year.min()), int(times.dt.year.max()) + 1)
-    try:
-        table = holidays.country_holidays(name, subdiv=subdivision or None, years=years)
-    except NotImplementedError:
-        raise unknown("country", country, holidays.list_supported_countries()) from None
-    days = times.dt.date
-    named = {day: str(table.get(day, "none")) for day in days.unique()}
-    return days.map(named).to_numpy(dtype=object)
 
 
 def _roles(dataset: Dataset) -> dict[str, Any]:

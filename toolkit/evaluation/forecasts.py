@@ -152,7 +152,11 @@ def fit_forecast_cell(cell: ForecastCell, data: SeriesData, threads: int = 1) ->
         for fold in cell.folds:
             past, future = data.take(past_rows(data, fold.judge)), data.future_of(fold.judge)
             out = estimator.forecast(past, future)
-            facts["failed_series"] = {**facts.get("failed_series", {}), **getattr(estimator, "failed_series_", {})}
+            given = set(out[data.series])
+            absent = {name: "no forecast was given" for name in future[data.series].unique() if name not in given}
+            facts["failed_series"] = {
+                **facts.get("failed_series", {}), **absent, **getattr(estimator, "failed_series_", {}),
+            }  # fmt: skip
             parts.append(_rows(data, cell, fold, past, out, facts["failed_series"]))
             if hasattr(estimator, "forecast_members"):
                 members.append(_member_rows(data, cell, fold, estimator.forecast_members(past, future)))

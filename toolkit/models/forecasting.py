@@ -31,7 +31,7 @@ __all__ = ["SeriesRegression"]
 
 SEARCH_SERIES = 120  # series of a panel that decide between candidates, evenly spread
 MEAN_METRICS = ("rmse", "mse", "rmsse")
-STEPS, MEANS = ("direct", "recursive", "clock"), ("none", "additive", "clock")
+STEPS, MEANS = ("direct", "recursive", "clock"), ("none", "linear", "additive", "clock")
 
 
 class SeriesRegression(BaseEstimator):
@@ -59,8 +59,9 @@ class SeriesRegression(BaseEstimator):
         Whether all series have the same coefficients, or their own with this penalty on the difference.
     steps : "auto", "direct", "recursive" or "clock"
         One regression for each step ahead; one step and on from there; one for each time of day.
-    mean : "auto", "none", "additive" or "clock"
-        Mean function of calendar and covariates, whose deviations are then regressed on their lags.
+    mean : "auto", "none", "linear", "additive" or "clock"
+        Mean function of calendar and covariates (as they are, as splines, or as splines with coefficients of their own
+        for each time of day), whose deviations are then regressed on their lags.
     average : bool
         Average the best candidates; False keeps the single best one.
     form : list of dict, optional

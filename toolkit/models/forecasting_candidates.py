@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from toolkit.data.series import SeriesData
 from toolkit.models.forecasting_channels import BoxCox, Channel
@@ -30,7 +31,7 @@ class Candidate:
     centre: int = 1
     own: float = np.inf
     ridge: float = 1e-3
-    mean: str = "none"  # none, additive, clock
+    mean: str = "none"  # none, linear, additive, clock
     difference: int = 0  # lag of a seasonal difference
 
     def build(
@@ -41,7 +42,8 @@ class Candidate:
         if self.steps == "repeat":
             return Repeat(data.horizon, self.lookback)
         clock = self.steps == "clock" or self.mean == "clock"
-        design = Design(data.periods, clock).fit(channels) if clock or self.mean == "additive" else None
+        needed = clock or self.mean in ("additive", "linear")
+        design = Design(data.periods, clock, self.mean == "linear").fit(channels) if needed else None
         if self.steps == "clock":
             return ClockRegression(data.horizon, season, transform, self.ridge, design)
         return LagRegression(
@@ -98,7 +100,8 @@ def alternatives(
     differences = sorted({one.tests.seasonal_difference for one in tested} - {0})
     seasons = [p for p in data.periods if p <= LONGEST_LOOKBACK]
     differences = [lag for lag in differences if lag in seasons]
-    covariates = bool(data.known_ahead or data.static)
+    covariates = bool(data.known_ahead)
+    numbers = any(pd.api.types.is_numeric_dtype(data.frame[column]) for column in data.known_ahead)
     if positive:
         yield lambda best: [replace(best, transform=p) for p in dict.fromkeys((0.0, power)) if p != best.transform]
     yield lambda best: [replace(best, lookback=n) for n in lookbacks(data, channels) if n != best.lookback]
@@ -117,7 +120,7 @@ def alternatives(
         yield lambda best: [replace(best, ridge=ridge) for ridge in (1e-4, 0.1, 1.0)]
     yield lambda best: [replace(best, steps="recursive")]
     if covariates or data.periods:
-        yield lambda best: [replace(best, mean="additive")]
+        yield lambda best: [replace(best, mean=mean) for mean in (("additive", "linear") if numbers else ("additive",))]
     if offers_clock(data, channels):
         yield lambda best: [replace(best, steps="direct", mean="clock")]
         yield lambda best: [Candidate("clock", best.transform, ridge=r) for r in (3.0, 15.0)]

@@ -31,7 +31,7 @@ class Channel:
     ordinal : ndarray of int, [n + ahead]
         Place on the calendar in steps; equal remainders by a season mean the same place in it.
     known : DataFrame, [n + ahead, columns]
-        Covariates known ahead and static ones.
+        Covariates known ahead; static ones are no part of it, every channel has a constant of its own.
     past : DataFrame, [n, columns]
         Covariates known up to the origin.
     """
@@ -116,17 +116,19 @@ def channels_of(data: SeriesData, future: pd.DataFrame | None = None, tail: int 
     future : DataFrame, optional
         Rows to be forecast; series that are not in it are passed over.
     tail : int, optional
-        Only the last so many rows of each series.
+        Only the last so many rows of each series, and the hole at its end where there is one.
     """
     frame, season = data.frame, max(data.periods, default=1)
     ahead = series_rows(future, data.series) if future is not None else {}
-    columns = [*data.known_ahead, *data.static]
+    columns = list(data.known_ahead)
+    observed = np.isfinite(frame[list(data.targets)].to_numpy(dtype=float)).any(axis=1)
     known_all, past_all = frame[columns], frame[list(data.past_only)]
     for name, rows in series_rows(frame, data.series).items():
         if future is not None and name not in ahead:
             continue
-        if tail is not None:
-            rows = slice(max(rows.start, rows.stop - tail), rows.stop)
+        if tail is not None:  # counted from the last observation, so that a series with a hole at its end has one
+            hole = int(np.argmax(observed[rows][::-1]))
+            rows = slice(max(rows.start, rows.stop - tail - hole), rows.stop)
         times, known = frame[data.time].iloc[rows], known_all.iloc[rows]
         if future is not None:
             extra = future.iloc[ahead[name]]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import SplineTransformer
 
-from toolkit.data.series import HOLIDAY
+from toolkit.data.calendar import HOLIDAY, NONE, is_holiday
 from toolkit.models.forecasting_channels import Channel
 
 __all__ = ["Design", "fourier"]
@@ -29,10 +29,13 @@ class Design:
         Seasonal periods in steps, ascending.
     clock : bool
         The place in the shortest season is left to the caller, who fits one regression for each.
+    linear : bool
+        Numbers enter as they are, not as splines: for many covariates and short series.
     """
 
     periods: tuple[int, ...]
     clock: bool = False
+    linear: bool = False
     splines_: dict[str, SplineTransformer] = field(default_factory=dict)
     levels_: dict[str, list] = field(default_factory=dict)
     means_: dict[str, float] = field(default_factory=dict)
@@ -45,14 +48,14 @@ class Design:
             values = known[column]
             if column == HOLIDAY:
                 days = values[values != values.shift()].value_counts()  # stretches of a name, mostly single days
-                names = [name for name in days.index if name != "none" and days[name] >= 2 * len(channels)]
+                names = [name for name in days.index if name != NONE and days[name] >= 2 * len(channels)]
                 self.levels_[column] = sorted(names)[:MOST_LEVELS]
                 continue
             if pd.api.types.is_bool_dtype(values):
                 continue
             if pd.api.types.is_numeric_dtype(values):
                 self.means_[column] = float(values.mean())
-                if values.nunique() > 2 * KNOTS:
+                if values.nunique() > 2 * KNOTS and not self.linear:
                     sample = values.dropna().to_numpy(dtype=float)[:, None]
                     transformer = SplineTransformer(KNOTS, degree=3, knots="quantile", extrapolation="linear",
                                                     include_bias=False)  # fmt: skip
@@ -96,7 +99,7 @@ class Design:
     def _covariate(self, column: str, channel: Channel) -> list[tuple[str, np.ndarray]]:
         values, day = channel.known[column], self.periods[0] if self.periods else 1
         if column == HOLIDAY:
-            here = (values != "none").to_numpy(dtype=float)
+            here = is_holiday(values).astype(float)
             both = _with_yesterday(here, day if day in (24, 48, 96, 1440) else 1)
             parts = [("holiday, today and yesterday", both)]
             if self.levels_[column]:  # the penalty draws each holiday to the effect that all have in common

@@ -39,7 +39,7 @@ def candidate_of(settings: Mapping[str, Any]) -> tuple[Candidate, float]:
             raise unknown("key in form", key, (*KEYS, "weight"))
     for key, options in (
         ("steps", ("direct", "recursive", "clock", "repeat")),
-        ("mean", ("none", "additive", "clock")),
+        ("mean", ("none", "linear", "additive", "clock")),
     ):
         if given.get(key, options[0]) not in options:
             raise unknown(f"{key} in form", given[key], options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from toolkit.data.series import HOLIDAY
+from toolkit.data.calendar import HOLIDAY, is_holiday
 from toolkit.models.forecasting_channels import Channel
 from toolkit.models.forecasting_design import fourier
 
@@ -54,7 +54,7 @@ class Columns:
         for column in channel.known:
             values = channel.known[column]
             if column == HOLIDAY:
-                made, labels = (values != "none").to_numpy(dtype=float)[:, None], ["holiday"]
+                made, labels = is_holiday(values).astype(float)[:, None], ["holiday"]
             elif _is_number(values):
                 made, labels = values.to_numpy(dtype=float)[:, None], [str(column)]
             else:
