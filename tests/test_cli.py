@@ -205,3 +205,24 @@ def test_an_arm_that_fails_is_status_three(folder: Path) -> None:
     assert "formula failed" in done.stderr and "log(y) is not defined" in done.stderr
     document = json.loads(done.stdout)
     assert document["verdict"]["arms"] == ["naive", "linear"]
+
+
+def test_two_hundred_past_comparisons_are_a_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A row each, with what `toolkit show` needs and a gain that can be read."""
+    from toolkit import tracking
+    from toolkit.tracking_items import PAST
+
+    rows = [
+        (f"{i:032x}", f"bike {i}", "bikes", "bike_sharing", "neural", "rmse", 0.123456, 0.1, None if i else 0.2)
+        for i in range(200)
+    ]
+    started = pd.Timestamp("2024-05-06 07:08:09", tz="UTC")
+    runs = pd.DataFrame([(*row, started, "FINISHED") for row in rows], columns=PAST)
+    monkeypatch.setattr(tracking, "list_runs", lambda uri: runs)
+    done = toolkit("list", "--runs", cwd=tmp_path)
+    lines = done.stdout.strip().splitlines()
+    assert done.returncode == 0 and len(lines) == 201
+    assert lines[1].split()[0] == "0" * 32
+    assert "0.123 (0.100 to 0.200)" in lines[1] and "2024-05-06 07:08" in lines[1]
+    monkeypatch.setattr(tracking, "list_runs", lambda uri: runs.iloc[:0])
+    assert toolkit("list", "--runs", cwd=tmp_path).stdout == "no comparisons logged yet\n"

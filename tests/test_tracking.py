@@ -151,7 +151,7 @@ def test_one_child_for_each_arm(children, comparison):
         assert run.data.tags["mlflow.runColor"].startswith("#")
     assert children["regression"].data.tags["model.role"] == "baseline"
     assert children["neural"].data.tags["model.role"] == "challenger"
-    assert children["regression"].data.params["formula"].startswith("demand ~")
+    assert children["regression"].data.tags["formula"].startswith("demand ~")
 
 
 def test_folds_and_epochs_are_steps(client, children, comparison):
@@ -305,7 +305,8 @@ def test_a_taken_port_is_said(tmp_path):
 
 def test_long_texts_are_cut_before_mlflow_cuts_them(comparison):
     arm = replace(comparison.arms["regression"], formula="x + " * 5000)
-    items = arm_items(replace(comparison, arms={"regression": arm}), "regression")
+    settings = {"arms": {"regression": {"formula": "x + " * 5000}}}
+    items = arm_items(replace(comparison, arms={"regression": arm}, settings=settings), "regression")
     assert max(map(len, items.tags.values())) < 8000
     assert max(map(len, items.params.values())) < 6000
 

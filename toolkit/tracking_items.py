@@ -129,12 +129,14 @@ def arm_items(comparison: Comparison, name: str) -> Items:
             "seed": str(comparison.splits.get("seed", "")),
             "mlflow.runColor": LIGHT.of(kind),
             "mlflow.note.content": _note(comparison, arm),
+            # The dashboard writes parameters beside every picture: a formula would push the panels apart.
+            "formula": arm.formula or "",
             **({"failures": "; ".join(arm.failures)} if arm.failures else {}),
         },
         LONGEST_TAG,
     )
     settings = (comparison.settings.get("arms") or {}).get(name) or {}
-    items.params = _flat({**settings, "formula": arm.formula, "members": arm.members})
+    items.params = _flat({**settings, "members": arm.members})
     for metric, value, step in _scores(arm):
         items.add(metric, value, step)
     items.add("cost/fit_seconds", arm.fit_seconds)

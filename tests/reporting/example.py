@@ -257,6 +257,8 @@ def make_comparison(
             "features": list(dataset.features),
             "target": "demand",
             "sha256": dataset.sha256,
+            "time": dataset.time,
+            "series": dataset.series,
         },
         "splits": {"scheme": "kfold", "folds": 5, "repeats": 2, "sha256": "0" * 64, "reason": "rows are independent"},
         "arms": arms,

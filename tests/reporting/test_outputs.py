@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from toolkit.reporting import outputs
 from toolkit.reporting.contract import from_contract, plain, to_contract
 from toolkit.reporting.first_screen import first_screen
 from toolkit.reporting.outputs import write_outputs
+from toolkit.reporting.page import write_report
 
 CONTRACT = {
     *("schema", "name", "question", "metric", "margin", "dataset", "splits", "arms", "tests", "gap", "checks"),
@@ -78,6 +80,14 @@ def test_every_file_is_written(folder, comparison):
     assert len(drawn) >= 12
     text = drawn[0].read_text(encoding="utf-8")
     assert text.startswith("<svg") and "<title>" in text and "<desc>" in text and "--ink:" in text
+
+
+def test_the_report_is_built_again_without_the_data(folder, tmp_path):
+    again = write_report(from_contract(folder), tmp_path / "again.html")
+    pictures = [
+        re.findall(r"<svg.*?</svg>", path.read_text(encoding="utf-8"), re.S) for path in (folder / "report.html", again)
+    ]
+    assert len(pictures[0]) > 20 and pictures[0] == pictures[1]
 
 
 def test_what_was_written_reads_back_whole(folder, comparison):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,9 @@ def draw_svg(draw: Callable[[Any, Palette], None], name: str, width: float = WID
         draw(axes, PAGE)
         _fit(canvas, axes)
         out = io.StringIO()
-        canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # letters stay letters: the reader has the font
+            canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _for_page(out.getvalue(), name)
 
 
@@ -150,7 +153,9 @@ def draw_png(draws: list[tuple[str, Callable[[Any, Palette], None]]], columns: i
             draw(axes, LIGHT)
             axes.set_title(heading, loc="left")
         out = io.BytesIO()
-        canvas.savefig(out, format="png")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            canvas.savefig(out, format="png")
     return out.getvalue()
 
 
