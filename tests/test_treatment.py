@@ -121,6 +121,32 @@ def test_a_long_tail_gets_a_logarithm() -> None:
     )
 
 
+def test_a_series_regression_gets_more_lags() -> None:
+    rng = np.random.default_rng(0)
+    y = np.zeros(240)
+    for i in range(3, 240):
+        y[i] = 0.9 * y[i - 1] - 0.7 * y[i - 2] + 0.5 * y[i - 3] + rng.normal()
+    data = pd.DataFrame({"when": pd.date_range("2000-01-01", periods=240, freq="D"), "y": 50 + y})
+    frozen = {
+        "lookback": 1,
+        "average": False,
+        "mean": "none",
+        "transform": "none",
+        "steps": "direct",
+        "sharing": "shared",
+    }
+    found = tk.compare(
+        data, "y", time="when", arms={"naive": {}, "regression": frozen}, compare=["regression", "naive"], remedy=True,
+        splits={"scheme": "rolling_origin", "horizon": 1, "origins": 60, "step": 1, "refit": 60},
+    )  # fmt: skip
+    remedy = found.remedy
+    assert [(change["setting"], change["before"], change["after"]) for change in remedy.changes] == [("lookback", 1, 8)]
+    assert "innovation_ljung_box" in remedy.changes[0]["checks"]
+    assert remedy.scores["after"]["mean"] < 0.9 * remedy.scores["before"]["mean"]
+    doubts = {row["check"]: (row["before"]["verdict"], row["after"]["verdict"]) for row in remedy.checks}
+    assert doubts["innovation_ljung_box"] == ("poor", "good")
+
+
 def test_nothing_is_changed_where_nothing_is_called_for() -> None:
     found = remedied(frame(0.0).drop(columns="when"), arms={**ARMS, "formula": {"formula": "x", "cov": "HC3"}})
     assert found.remedy.treated == "" and found.remedy.sentence.startswith("Nothing was changed")

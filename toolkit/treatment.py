@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -83,8 +83,14 @@ def _called_for(todo: Plan, evaluation: Evaluation, checks: Sequence[Check]) -> 
         checks, arm, todo.arms[arm],
         family=str(whole.get("family", "")), target_kind=data.target_kind, grouped=data.groups is not None,
         target=data.targets[0] if len(data.targets) == 1 else "",
-        in_order=when is not None and bool(when.is_monotonic_increasing), found=whole.get("frozen"),
+        in_order=when is not None and bool(when.is_monotonic_increasing), found=_chosen(whole.get("frozen")),
     )  # fmt: skip
+
+
+def _chosen(frozen: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a series regression chose by itself: the settings of the form with the largest weight."""
+    form = (frozen or {}).get("form")
+    return dict(max(form, key=lambda one: one.get("weight", 1.0))) if form else dict(frozen or {})
 
 
 def _same_predictions(plan: Plan, evaluation: Evaluation, arm: str, name: str) -> Evaluation:
@@ -113,7 +119,8 @@ def _merge(one: Evaluation, other: Evaluation) -> Evaluation:
         filled = [table for table in (getattr(one, part), getattr(other, part)) if len(table)]
         tables[part] = pd.concat(filled, ignore_index=True) if filled else getattr(one, part)
     maps = {part: {**getattr(one, part), **getattr(other, part)} for part in ("facts", "seconds", "failures", "models")}
-    return replace(one, **tables, **maps)
+    watched = [table for table in (one.innovations, other.innovations) if table is not None]
+    return replace(one, **tables, **maps, innovations=pd.concat(watched, ignore_index=True) if watched else None)
 
 
 def _changes(remedies: Sequence[Remedy]) -> tuple[dict[str, Any], ...]:

@@ -58,13 +58,15 @@ def test_a_formula_gets_a_logarithm_on_its_left():
 
 
 def test_a_series_regression_gets_lags_and_a_logarithm():
-    arm, chosen = SeriesRegression(horizon=1), {"lookback": 14, "transform": "none"}
+    arm, chosen = SeriesRegression(horizon=1), {"steps": "direct", "lookback": 14, "transform": "none", "mean": "none"}
     assert changes(["ljung_box"], arm, "", "positive", found=chosen) == {"lookback": 28}
     assert changes(["innovation_ljung_box", "white"], arm, "", "positive", found=chosen) == {
         "lookback": 28,
         "transform": "log",
     }
     assert changes(["white"], arm, "", "real", found=chosen) == {}
+    assert changes(["innovation_season"], arm, "", "real", found=chosen) == {"mean": "additive"}
+    assert changes(["ljung_box"], arm, "", "real", found={**chosen, "steps": "clock"}) == {}
 
 
 def test_rows_without_an_order_get_no_newey_west():

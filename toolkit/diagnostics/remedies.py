@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
@@ -21,6 +20,7 @@ from toolkit.specification.family import FAMILIES
 __all__ = ["COVARIANCE", "WEIGHTS", "Remedy", "propose", "treated"]
 
 WEIGHTS, COVARIANCE = "weights", "cov"
+MORE_LAGS = 7  # at least so many more: a week of days
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class _Rule:
-    checks: tuple[str, ...]  # names, or patterns of names
+    checks: tuple[str, ...]
     setting: str
     value: str | bool | Callable[[_Arm], Any]
     wanted: Callable[[_Arm], bool]
@@ -73,7 +73,7 @@ def _log_wanted(arm: _Arm) -> bool:
     return arm.on_its_own_scale and arm.positive and arm.settings.get("metric") != "rmsle"
 
 
-_TIME = ("durbin_watson", "breusch_godfrey", "ljung_box", "innovation*")
+_TIME = ("durbin_watson", "breusch_godfrey", "ljung_box", "innovation_ljung_box")
 _SPREAD = ("breusch_pagan", "white", "log_variance")
 _SHAPE = ("jarque_bera", "anderson_darling", "quantile_uniformity")
 # In the order in which they are tried: of several changes of one setting the first is made
@@ -99,8 +99,10 @@ _RULES = (
     _Rule(_SPREAD, WEIGHTS, "inverse of the predicted variance",
           lambda a: a.on_its_own_scale and not (a.positive or a.count),
           "rows of little spread tell more: weights by the predicted spread"),
-    _Rule(_TIME, "lookback", lambda a: 2 * a.found["lookback"], lambda a: "lookback" in a.found,
-          "errors follow each other: more lags"),
+    _Rule(_TIME, "lookback", lambda a: max(2 * a.found["lookback"], a.found["lookback"] + MORE_LAGS),
+          lambda a: a.found.get("steps") in ("direct", "recursive"), "errors follow each other: more lags"),
+    _Rule(("innovation_season",), "mean", "additive", lambda a: a.found.get("mean") == "none",
+          "a season is left in the errors: a mean function of the calendar"),
     _Rule(_SPREAD, "transform", "log", lambda a: a.positive and a.found.get("transform") != "log",
           "a positive target whose spread grows with its level: its logarithm"),
     _Rule(("learnability", "reset"), "interactions", True, lambda a: not a.settings["interactions"],
@@ -140,7 +142,7 @@ def propose(
     in_order : bool
         Whether the rows of the data stand in the order of time, which a Newey-West covariance needs.
     found : mapping, optional
-        Settings that a fit chose by itself, `fit_info_["frozen"]` of a series regression.
+        Settings that a fit chose by itself: steps, lookback, transform, mean of a series regression.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def propose(
     doubts = {c.check for c in checks if c.arm == arm and c.verdict in ("notice", "poor")}
     made: dict[str, Remedy] = {}
     for rule in _RULES:
-        called = tuple(sorted(name for name in doubts if any(fnmatch(name, one) for one in rule.checks)))
+        called = tuple(name for name in rule.checks if name in doubts)
         if not called or rule.setting in made or {"formula", "family"} & {*made, rule.setting} == {"formula", "family"}:
             continue
         if not _possible(rule, about):
