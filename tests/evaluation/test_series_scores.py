@@ -41,6 +41,37 @@ def test_m4_hourly_baselines_are_the_official_figures(shared):
     assert owa(13.912, 1.193, OFFICIAL_NAIVE2["m4_hourly"]) == pytest.approx(0.627, abs=1e-3)
 
 
+def naive2(y, period, horizon):
+    """Naive2 of the M4 organisers' R code: the last value, seasonally adjusted where a test at 10 % finds a season."""
+    from statsmodels.tsa.seasonal import seasonal_decompose
+
+    n, place = len(y), np.ones(horizon)
+    if period > 1 and n >= 3 * period:
+        centred = y - y.mean()
+        r = np.array([centred[lag:] @ centred[:-lag] for lag in range(1, period + 1)]) / (centred @ centred)
+        limit = 1.645 / np.sqrt(n) * np.sqrt(np.cumsum(np.r_[1, 2 * r**2]))
+        if abs(r[period - 1]) > limit[period - 1]:
+            season = seasonal_decompose(y, model="multiplicative", period=period).seasonal
+            place, y = np.resize(season[-period:], horizon), y / season
+    return y[-1] * place
+
+
+@pytest.mark.parametrize("name", ["m4_hourly", "m4_weekly"])
+def test_naive2_and_with_it_owa_are_the_official_figures(shared, name):
+    frame = pd.read_parquet(shared / "data" / name / f"{name}.parquet").sort_values(["unique_id", "ds"])
+    period, parts = {"m4_hourly": 24, "m4_weekly": 1}[name], []
+    for series, rows_of in frame.groupby("unique_id", sort=False):
+        test = (rows_of["split"] == "test").to_numpy()
+        y, future = rows_of["y"].to_numpy(float)[~test], rows_of["y"].to_numpy(float)[test]
+        scale = np.abs(y[period:] - y[:-period]).mean()
+        made = naive2(y, period, len(future))
+        parts.append(rows(future, made, scale=scale).assign(series=series))
+    table = pd.concat(parts, ignore_index=True)
+    smape, mase = series_score("smape", table), series_score("mase", table)
+    assert (smape, mase) == pytest.approx(OFFICIAL_NAIVE2[name], abs=5e-4)
+    assert owa(smape, mase, OFFICIAL_NAIVE2[name]) == pytest.approx(1.0, abs=3e-4)
+
+
 def test_scores_by_hand():
     table = rows([2.0, 4.0], [1.0, 6.0], scale=2.0, root_scale=2.0)
     assert series_score("mae", table) == 1.5
