@@ -18,6 +18,7 @@ from toolkit.models.neural.forecasting_losses import forecast_loss
 from toolkit.models.neural.forecasting_plan import make_plan
 from toolkit.models.neural.forecasting_presets import ForecastRecipe
 from toolkit.models.neural.forecasting_training import Windows, train_windows
+from toolkit.models.ticker import listening
 
 SMALL = {"members": 2, "epochs": 2, "width": 16, "preset": "quick", "threads": 1}
 
@@ -106,6 +107,26 @@ def test_forecasts_are_in_the_agreed_form(fitted):
     last = past.frame.groupby("id")["y"].last()
     naive = (answers["y"] - answers["id"].map(last)).abs().mean()
     assert mean_error(forecast, answers) < 0.6 * naive
+
+
+def test_members_average_to_the_forecast_and_name_their_seeds(fitted):
+    net, past, future, _ = fitted
+    members = net.forecast_members(past, future)
+    assert sorted(members["member"].unique()) == [0, 1] and len(members) == 2 * len(future)
+    mean = members.groupby(["id", "t"], sort=False)["predicted"].mean().to_numpy()
+    assert mean == pytest.approx(net.forecast(past, future)["predicted"].to_numpy(), rel=1e-6)
+    facts = net.fit_info_
+    assert len(set(facts["seeds"])) == 2 == facts["members"] and facts["restarts"] == []
+    kept = [note for note in facts["notes"] if "members end where they start" in note]
+    assert bool(kept) == (0 in facts["best_epochs"])
+
+
+def test_a_training_says_how_far_it_is(fitted):
+    words = []
+    with listening(lambda said, left: words.append((said, left))):
+        forecaster(epochs=3, lookback=8).fit(fitted[1].only(["a"]))
+    assert [said for said, _ in words] == ["epoch 1 of 3, 2 nets", "epoch 2 of 3, 2 nets"]
+    assert all(left >= 0 for _, left in words)
 
 
 def test_one_seed_one_forecast(fitted):

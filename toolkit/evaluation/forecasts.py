@@ -239,8 +239,10 @@ def _rows(
 
 def _member_rows(data: SeriesData, cell: ForecastCell, fold: Fold, out: pd.DataFrame) -> pd.DataFrame:
     """Forecasts of every member: the frame of `forecast` with a column `member`."""
-    rows = data.frame.iloc[fold.judge][[data.series, data.time]].assign(row=fold.judge)
-    merged = out.merge(rows, on=[data.series, data.time], how="inner")
+    keys = [data.series, data.time]
+    rows = data.frame.iloc[fold.judge][[*keys, *data.targets]].assign(row=fold.judge)
+    rows = rows.melt([*keys, "row"], var_name="target", value_name="observed").dropna(subset="observed")
+    merged = out.merge(rows, on=[*keys, "target"], how="inner")
     return pd.DataFrame(
         {
             "arm": cell.arm,
@@ -249,6 +251,7 @@ def _member_rows(data: SeriesData, cell: ForecastCell, fold: Fold, out: pd.DataF
             "row": merged["row"],
             "target": merged["target"],
             "member": merged["member"],
+            "observed": merged["observed"],
             "predicted": merged["predicted"],
         }
     )

@@ -1,4 +1,4 @@
-"""How far a loop over series has come: told to whoever listens, at most once a second."""
+"""How far a loop over series, or a training, has come: told to whoever listens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-__all__ = ["listening", "ticking"]
+__all__ = ["listening", "tell_epoch", "ticking"]
 
 Item = TypeVar("Item")
 Tell = Callable[[str, float], None]
@@ -36,3 +36,10 @@ def ticking(items: Iterable[Item], total: int) -> Iterator[Item]:
         if tell is not None and done < total and now - last >= SECONDS_BETWEEN:
             last, rate = now, done / (now - begin)
             tell(f"{done:,} of {total:,} series, {rate:.1f} series/s", (total - done) / rate)
+
+
+def tell_epoch(member: int, epoch: int, total: int, seconds_left: float) -> None:
+    """Word of a finished epoch of `member` nets that train together, to the listener, where there is one."""
+    tell = _LISTENER.get()
+    if tell is not None and epoch < total:
+        tell(f"epoch {epoch} of {total}, {member} nets", seconds_left)

@@ -10,13 +10,15 @@ import torch
 from sklearn.base import BaseEstimator
 
 from toolkit.errors import InputError, unknown
+from toolkit.models.neural.forecasting_facts import describe
 from toolkit.models.neural.forecasting_linear import moments, solve_linear
 from toolkit.models.neural.forecasting_losses import forecast_loss
 from toolkit.models.neural.forecasting_panel import Panel
 from toolkit.models.neural.forecasting_plan import MOST_WINDOWS, Plan, make_plan
 from toolkit.models.neural.forecasting_presets import ARCHITECTURES, forecast_recipe
-from toolkit.models.neural.forecasting_values import forecast_values, interval_widths
+from toolkit.models.neural.forecasting_values import forecast_values, interval_widths, member_values
 from toolkit.models.neural.windows import Origins
+from toolkit.models.ticker import tell_epoch
 
 __all__ = ["NeuralForecaster"]
 
@@ -128,14 +130,15 @@ class NeuralForecaster(BaseEstimator):
             plan = make_plan(history, self.horizon_, self.metric, loss, self.lookback, device)
             linear = plan.start.linear if self.architecture == "linear_skip" else None
             windows = Windows(plan.panel, plan.start.layout, plan.inner, plan.validation)
-            trained = train_windows(windows, linear, seeds, recipe, loss, self.accelerator, self.progress)
+            progress = self.progress or tell_epoch
+            trained = train_windows(windows, linear, seeds, recipe, loss, self.accelerator, progress)
             self.network_, self.layout_, self.encoder_ = trained.network, plan.start.layout, plan.encoder
             panel, validation = plan.panel.to("cpu"), plan.validation.to("cpu")
             self.widths_ = interval_widths(self.network_, panel, validation, self.layout_, self.coverage)
             if linear is not None:
                 _learn_from_all_rows(self.network_, plan)
         self.lowest_ = 0.0 if bool(panel.raw.min() >= 0) else -np.inf
-        self.fit_info_ = _information(plan, trained)
+        self.fit_info_ = describe(plan, trained, seeds)
         return self
 
     def forecast(self, past, future: pd.DataFrame) -> pd.DataFrame:
@@ -153,6 +156,29 @@ class NeuralForecaster(BaseEstimator):
         DataFrame
             series, time, target, horizon, predicted, lower, upper.
         """
+        panel, origins, frame, place = self._asked(past, future)
+        values = self._values(panel, origins)  # [series * targets, H, 3]
+        return self._answer(frame, place, panel.targets, {"predicted": values[..., 1], "lower": values[..., 0],
+                                                          "upper": values[..., 2]})  # fmt: skip
+
+    def forecast_members(self, past, future: pd.DataFrame) -> pd.DataFrame:
+        """Point forecasts of every member, whose mean is `forecast`: what the seeds alone change.
+
+        Returns
+        -------
+        DataFrame
+            series, time, target, horizon, predicted, member (from 0).
+        """
+        panel, origins, frame, place = self._asked(past, future)
+        paths = np.maximum(member_values(self.network_, panel, origins, self.layout_), self.lowest_)
+        parts = [
+            self._answer(frame, place, panel.targets, {"predicted": path}).assign(member=k)
+            for k, path in enumerate(paths)
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def _asked(self, past, future: pd.DataFrame) -> tuple[Panel, Origins, pd.DataFrame, np.ndarray]:
+        """Panel and origins of the windows, the rows that are asked for with their horizon, their series' number."""
         encoder, keys = self.encoder_, [self.encoder_.series, self.encoder_.time]
         future = future.sort_values(keys, kind="stable")
         counts = future.groupby(encoder.series, sort=False).size()
@@ -176,15 +202,16 @@ class NeuralForecaster(BaseEstimator):
         ahead = rows["_ahead"].to_numpy()
         start = panel.stop - torch.from_numpy(counts.reindex(names).to_numpy()).long()
         origins = Origins.of(start, start + 1, panel.stop, 1, panel.targets)
-        values = self._values(panel, origins)  # [series * targets, H, 3]
         frame = rows.loc[ahead, keys].reset_index(drop=True)
         frame["horizon"] = frame.groupby(encoder.series, sort=False).cumcount() + 1
-        series = pd.factorize(frame[encoder.series])[0]
-        parts = []
-        for k, target in enumerate(encoder.targets):
-            here = values[series * panel.targets + k, frame["horizon"].to_numpy() - 1]
-            part = frame.assign(target=target, predicted=here[:, 1], lower=here[:, 0], upper=here[:, 2])
-            parts.append(part[[*keys, "target", "horizon", "predicted", "lower", "upper"]])
+        return panel, origins, frame, pd.factorize(frame[encoder.series])[0]
+
+    def _answer(self, frame: pd.DataFrame, place: np.ndarray, targets: int, found: dict) -> pd.DataFrame:
+        """Rows in the agreed form from values by column, each [series * targets, H]."""
+        keys, step, parts = [self.encoder_.series, self.encoder_.time], frame["horizon"].to_numpy() - 1, []
+        for k, target in enumerate(self.encoder_.targets):
+            here = {name: values[place * targets + k, step] for name, values in found.items()}
+            parts.append(frame.assign(target=target, **here)[[*keys, "target", "horizon", *found]])
         return pd.concat(parts, ignore_index=True)
 
     def forecast_origins(self, data, start: int, step: int = 1) -> np.ndarray:
@@ -247,32 +274,3 @@ def _learn_from_all_rows(network, plan: Plan) -> None:
         network.skip += (linear.common - start.linear.common).cpu()
         if linear.own is not None:
             network.own[1:] = linear.own.cpu()
-
-
-def _information(plan: Plan, trained) -> dict:
-    """What the evaluation stores beside the forecasts."""
-    start, findings = plan.start, list(trained.findings)
-    if not plan.validation.count:
-        findings.append({
-            "finding": "too_short", "column": None,
-            "message": "The series are too short to hold anything back: the closed form with a fixed penalty is used.",
-            "advice": "Give longer series or a shorter horizon.",
-        })  # fmt: skip
-    own = f", weights of each series' own shrunk by {start.own_weight:g} windows" if start.own_weight else ""
-    scale = "the window's own scale" if start.layout.local_scale else "the series' scale"
-    return {
-        "members": len(trained.best_epochs),
-        "parameters": sum(p.numel() for p in trained.network.parameters()) // len(trained.best_epochs),
-        "best_epochs": trained.best_epochs,
-        "curves": trained.curves,
-        "findings": findings,
-        "family": "log" if plan.encoder.log else "none",
-        "lookback": start.layout.lookback,
-        "start": {"validation_loss": start.loss, "ridge": start.ridge, "own_weight": start.own_weight},
-        "tried": list(plan.tried),
-        "validation_losses": trained.best_losses,
-        "notes": [
-            f"starts at a ridge regression on {start.layout.lookback} lags less the last value, over {scale}, "
-            f"penalty {start.ridge:g}{own}"
-        ],
-    }

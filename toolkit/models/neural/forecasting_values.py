@@ -10,7 +10,7 @@ from toolkit.models.neural.forecasting_networks import ResidualForecaster, forec
 from toolkit.models.neural.forecasting_panel import Layout, Panel
 from toolkit.models.neural.windows import Origins, in_target_units, normalised_future
 
-__all__ = ["forecast_values", "interval_widths"]
+__all__ = ["forecast_values", "interval_widths", "member_values"]
 
 FEWEST = 10  # validation windows that an interval needs
 
@@ -50,3 +50,13 @@ def forecast_values(
     middle = values[..., 1]
     # Quantile levels of a net may cross: the bounds give way to the forecast.
     return np.stack([np.minimum(values[..., 0], middle), middle, np.maximum(values[..., 2], middle)], axis=-1)
+
+
+def member_values(network: ResidualForecaster, panel: Panel, origins: Origins, layout: Layout) -> np.ndarray:
+    """Forecasts of every member in target units, [K, windows, H]; the middle one of several quantile levels."""
+    parts = [np.empty((len(network.bias), 0, layout.horizon))]
+    for batch, normalised in forecast_batches(network, panel, origins, layout):
+        scale = panel.scale.flatten()[batch.channel][:, None]
+        middle = normalised[..., network.levels // 2, None]
+        parts.append((in_target_units(panel, batch, middle)[..., 0].double() * scale).numpy())
+    return np.concatenate(parts, axis=1)
