@@ -17,6 +17,7 @@ from toolkit.data.series import SeriesData
 from toolkit.data.splits import Fold, Splits
 from toolkit.evaluation.engine import Cache, Heard, Progress, available_cores, content_hash, plan_workers, run_cells
 from toolkit.evaluation.evaluate import COLUMNS, Evaluation
+from toolkit.evaluation.forecast_members import member_rows
 from toolkit.evaluation.innovations import Watch, one_step_errors, watch
 from toolkit.evaluation.provenance import code_of, toolkit_code
 from toolkit.evaluation.series_scales import seasonal_errors
@@ -159,7 +160,7 @@ def fit_forecast_cell(cell: ForecastCell, data: SeriesData, threads: int = 1) ->
             }  # fmt: skip
             parts.append(_rows(data, cell, fold, past, out, facts["failed_series"]))
             if hasattr(estimator, "forecast_members"):
-                members.append(_member_rows(data, cell, fold, estimator.forecast_members(past, future)))
+                members.append(member_rows(data, cell.arm, fold, estimator.forecast_members(past, future)))
         predictions, forecast = pd.concat(parts, ignore_index=True), time.perf_counter()
         return ForecastResult(
             cell.arm,
@@ -233,26 +234,6 @@ def _rows(
             "group": None,
             "scale": merged["scale"],
             "root_scale": merged["root_scale"],
-        }
-    )
-
-
-def _member_rows(data: SeriesData, cell: ForecastCell, fold: Fold, out: pd.DataFrame) -> pd.DataFrame:
-    """Forecasts of every member: the frame of `forecast` with a column `member`."""
-    keys = [data.series, data.time]
-    rows = data.frame.iloc[fold.judge][[*keys, *data.targets]].assign(row=fold.judge)
-    rows = rows.melt([*keys, "row"], var_name="target", value_name="observed").dropna(subset="observed")
-    merged = out.merge(rows, on=[*keys, "target"], how="inner")
-    return pd.DataFrame(
-        {
-            "arm": cell.arm,
-            "repeat": fold.repeat,
-            "fold": fold.fold,
-            "row": merged["row"],
-            "target": merged["target"],
-            "member": merged["member"],
-            "observed": merged["observed"],
-            "predicted": merged["predicted"],
         }
     )
 
