@@ -11,7 +11,7 @@ __all__ = ["member_rows"]
 
 
 def member_rows(data: SeriesData, arm: str, fold: Fold, out: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the members table from what `forecast_members` returned: the frame of `forecast` with a column `member`."""
+    """Rows of the members table, from the frame of `forecast` with a column `member`."""
     keys = [data.series, data.time]
     rows = data.frame.iloc[fold.judge][[*keys, *data.targets]].assign(row=fold.judge)
     rows = rows.melt([*keys, "row"], var_name="target", value_name="observed").dropna(subset="observed")
