@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import contract
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,10 +14,6 @@ from sklearn.linear_model import Ridge
 import toolkit as tk
 from toolkit.pipeline import run
 
-CONTRACT = {
-    *("schema", "name", "question", "metric", "margin", "dataset", "splits", "arms", "tests", "gap", "checks"),
-    *("verdict", "mlflow", "seconds", "versions"),
-}
 FILES = {"report.html", "comparison.json", "predictions.parquet", "checks.csv", "scores.csv", "figures"}
 
 
@@ -88,9 +84,8 @@ def test_a_pipeline_writes_everything_and_keeps_the_contract(tmp_path: Path) -> 
     done = run(pipeline(tmp_path), out=tmp_path / "out", tracking_uri="none")
     assert {path.name for path in (tmp_path / "out").iterdir()} >= FILES
     assert not (tmp_path / "out" / ".unfinished").exists()
-    document = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
-    assert set(document) >= CONTRACT
-    assert document["schema"] == 1
+    document = contract.read_strictly(tmp_path / "out" / "comparison.json")
+    contract.check(document)
     assert document["verdict"]["decision"] == done.verdict.decision
     assert document["arms"]["linear"]["scores"][done.metric]["per_fold"] == pytest.approx(
         done.arms["linear"].scores[done.metric]["per_fold"]
