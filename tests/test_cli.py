@@ -18,6 +18,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from toolkit.cli import main
+from toolkit.cli.terminal import gathered
 
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = """
@@ -227,3 +228,10 @@ def test_two_hundred_past_comparisons_are_a_table(monkeypatch: pytest.MonkeyPatc
     assert "0.123 (0.100 to 0.200)" in lines[1] and "2024-05-06 07:08" in lines[1]
     monkeypatch.setattr(tracking, "list_runs", lambda uri: runs.iloc[:0])
     assert toolkit("list", "--runs", cwd=tmp_path).stdout == "no comparisons logged yet\n"
+
+
+def test_many_findings_of_one_kind_are_one_line() -> None:
+    found = [{"finding": "level_seen_once", "column": f"c{i}", "message": f"m{i}"} for i in range(5)]
+    other = {"finding": "constant_column", "column": "k", "message": "k"}
+    assert gathered([*found, other]) == [(found[0], ["c1", "c2", "c3", "c4"]), (other, [])]
+    assert gathered(found[:3]) == [(finding, []) for finding in found[:3]]

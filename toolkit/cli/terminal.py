@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-__all__ = ["Terminal", "duration"]
+__all__ = ["Terminal", "duration", "gathered"]
 
+SHOWN_ALIKE = 3  # of more findings of one kind only the first is printed in full
 SECONDS_BETWEEN_LINES = 10.0  # without a terminal, progress is a line at most this often
 
 
@@ -26,6 +28,20 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def gathered(findings: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], list[str]]]:
+    """Findings to print: of many columns with the same trouble the first, with the names of the others."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for finding in findings:
+        by_name.setdefault(finding["finding"], []).append(finding)
+    out: list[tuple[dict[str, Any], list[str]]] = []
+    for alike in by_name.values():
+        if len(alike) <= SHOWN_ALIKE:
+            out += [(finding, []) for finding in alike]
+        else:
+            out.append((alike[0], [str(finding["column"]) for finding in alike[1:]]))
+    return out
 
 
 class Terminal:
@@ -58,9 +74,10 @@ class Terminal:
             self.say(f"  left out: {count:,} rows, {escape(str(reason))}")
         self.say(f"  splits: {escape(todo.splits.reason)}")
         self.say(f"  arms: {escape(', '.join(todo.arms))}; compared: {escape(pair[0])} against {escape(pair[1])}")
-        for finding in todo.findings:
+        for finding, columns in gathered(todo.findings):
             advice = f"; {finding['advice']}" if finding.get("advice") else ""
-            self.say(f"  [yellow]noticed[/] {escape(finding['message'])}[dim]{escape(advice)}[/]")
+            more = f"; the same holds for {len(columns)} more: {', '.join(columns)}" if columns else ""
+            self.say(f"  [yellow]noticed[/] {escape(finding['message'] + more)}[dim]{escape(advice)}[/]")
 
     def say(self, text: str) -> None:
         if not self.quiet:
