@@ -170,3 +170,20 @@ def test_quantile_residuals_at_fixed_draws():
     for law, name in ((stats.poisson(mu), "poisson"), (stats.nbinom(2, 2 / (2 + mu)), "negative_binomial")):
         lower = np.where(y >= 1, law.cdf(y - 1), 0.0)
         np.testing.assert_allclose(lower + u * (law.cdf(y) - lower), a[name], rtol=1e-8)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial"])
+def test_a_row_with_a_coefficient_of_its_own_moves_no_other(family):
+    """Its hat value is 1 and its residual 0: R gives NaN; here its influence is 0, that of the others is untouched."""
+    rng = np.random.default_rng(2)
+    x = np.column_stack([np.ones(80), rng.normal(size=80)])
+    y = x[:, 1] + rng.normal(size=80)
+    y = (y > 0).astype(float) if family == "binomial" else y
+    own = np.zeros((81, 1))
+    own[80] = 1.0
+    wider = np.hstack([np.vstack([x, [1.0, 0.3]]), own])
+    plain, found = influence(x, y, family), influence(wider, np.append(y, 1.0), family)
+    assert found.leverage[80] == pytest.approx(1, abs=1e-6)
+    assert found.cook[80] == found.dffits[80] == found.studentised[80] == 0
+    np.testing.assert_allclose(found.cook[:80] * 3, plain.cook * 2, rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(found.dffits[:80], plain.dffits, rtol=1e-4, atol=1e-8)

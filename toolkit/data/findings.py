@@ -132,7 +132,8 @@ def _duplicates(dataset: Dataset) -> Iterator[Finding]:
     copies = len(both) - int(equal_rows(both).max()) - 1
     if copies:
         yield _finding(
-            "duplicated_rows", None, f"{copies:,} of {len(both):,} rows repeat an earlier row in features and target",
+            "duplicated_rows", None,
+            f"{copies:,} of {len(both):,} rows repeat{'s' * (copies == 1)} an earlier row in features and target",
             "remove them if they are copies; if they are different cases, keep identical rows in one fold "
             "(splits: {scheme: group, group: identical_rows})",
         )  # fmt: skip

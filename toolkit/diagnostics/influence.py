@@ -15,6 +15,7 @@ from toolkit.diagnostics.view import ArmView
 __all__ = ["Influence", "check_outliers", "influence", "influence_checks"]
 
 NAMED = 5  # rows named in a message
+EXACT = 1 - 1e-8  # hat value of a row with a coefficient of its own
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def influence(columns: np.ndarray, y: np.ndarray, family: str = "gaussian") -> I
     if family in ("poisson", "binomial"):
         without = np.ones(n)
     studentised = residual / np.sqrt(without * left)
-    return Influence(h, studentised, cook, studentised * np.sqrt(h / left), p)
+    dffits = studentised * np.sqrt(h / left)
+    exact = h > EXACT  # the fit goes through the row: without it, its coefficient is not there to compare
+    return Influence(h, np.where(exact, 0, studentised), np.where(exact, 0, cook), np.where(exact, 0, dffits), p)
 
 
 def influence_checks(view: ArmView, columns: np.ndarray, y: np.ndarray, family: str) -> tuple[Check, ...]:
