@@ -52,6 +52,8 @@ def as_series(settings: Pipeline, dataset: Dataset) -> SeriesData | None:
     data, horizon = settings.data, settings.splits.horizon
     if horizon is None:
         raise InputError("splits.horizon: name the number of steps to forecast, such as 24")
+    if dataset.weights is not None:
+        raise InputError(f"data.weights: forecasts of series take no weights ('{dataset.weights}')")
     return SeriesData.from_dataset(dataset, horizon, data.freq, data.periods, data.country)
 
 

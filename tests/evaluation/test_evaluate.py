@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,11 @@ def make(n: int = 60, targets: tuple[str, ...] = ("y",)) -> tuple[Dataset, Split
     return dataset, Splits("kfold", folds, 0, "three folds by hand")
 
 
+CONTEXT = ArmContext(None, "real", "rmse", 0)
+
+
 def arms(*names: str) -> dict[str, BaseEstimator]:
-    return build_arms("table", {name: {} for name in names}, ArmContext(None, "real", "rmse", 0))
+    return build_arms("table", {name: {} for name in names}, CONTEXT)
 
 
 def test_every_arm_judges_the_same_rows_once() -> None:
@@ -137,6 +141,26 @@ def test_the_hash_sees_values_settings_and_rows() -> None:
     assert content_hash(Ridge(1.0)) != content_hash(Ridge(2.0))
     assert content_hash(np.arange(3)) != content_hash(np.arange(4))
     assert content_hash({"a": 1}) == content_hash({"a": 1})
+
+
+def test_weights_reach_every_fit() -> None:
+    """A row of weight 0 trains nobody: predictions are those without it. Who takes no weights is a named failure."""
+    dataset, splits = make(120)
+    weight = np.tile([1.0, 0.0, 1.0, 1.0], 30)
+    weighted = replace(dataset, frame=dataset.frame.assign(w=weight), weights="w")
+    fewer = replace(splits, folds=tuple(replace(f, train=f.train[weight[f.train] > 0]) for f in splits.folds))
+    asked = arms("naive", "linear") | {"own": build_arms("table", {"own": Ridge()}, CONTEXT)["own"], "bad": Peeking()}
+    told = evaluate(weighted, splits, asked, "rmse", workers=1)
+    without = evaluate(dataset, fewer, asked, "rmse", workers=1).predictions
+    unweighted = evaluate(dataset, splits, asked, "rmse", workers=1).predictions
+
+    def of(table: pd.DataFrame, arm: str) -> np.ndarray:
+        return table.loc[table["arm"] == arm, "predicted"].to_numpy()
+
+    for arm in ("naive", "linear"):
+        np.testing.assert_allclose(of(told.predictions, arm), of(without, arm), atol=1e-10)
+    assert (of(told.predictions, "own") != of(unweighted, "own")).all()
+    assert told.failures["bad"] == tuple(f"repeat 0, fold {k}: ValueError: Peeking takes no weights" for k in range(3))
 
 
 def test_in_sample_scores_come_beside_every_fold() -> None:

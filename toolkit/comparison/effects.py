@@ -14,8 +14,8 @@ from sklearn.base import clone
 
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError, unknown
+from toolkit.evaluation.cells import predict_with
 from toolkit.evaluation.engine import Cache, Progress, content_hash, plan_workers, run_cells
-from toolkit.evaluation.evaluate import predict_with
 from toolkit.models.least_squares import least_squares, sandwich
 
 __all__ = ["check_effect", "effect_under_control", "partially_linear"]

@@ -2,66 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from inspect import signature
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import Splits
+from toolkit.evaluation.cells import Cell, CellResult, fit_cell
 from toolkit.evaluation.engine import Cache, Plan, Progress, content_hash, plan_workers, run_cells
 from toolkit.evaluation.provenance import code_of, toolkit_code
-from toolkit.evaluation.scores import METRICS, metrics_for, score
+from toolkit.evaluation.scores import metrics_for
 
-__all__ = ["Cell", "CellResult", "Evaluation", "evaluate", "predict_with"]
+__all__ = ["COLUMNS", "Evaluation", "evaluate", "make_cells"]
 
-TRAINING_ROWS_SCORED = 20_000  # in-sample scores come from at most this many training rows, evenly spread
 COLUMNS = (
     *("arm", "repeat", "fold", "row", "series", "time", "origin", "horizon", "target"),
     *("observed", "predicted", "lower", "upper", "n_train", "group"),
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One fit: an arm on the training rows of one fold."""
-
-    arm: str
-    estimator: BaseEstimator = field(repr=False)
-    repeat: int
-    fold: int
-    train: np.ndarray = field(repr=False)
-    judge: np.ndarray = field(repr=False)
-    key: str = ""
-    keep_model: bool = False  # fitted on all rows, to be used
-    hold_model: bool = False  # fitted on a fold, to be looked at
-
-    @property
-    def label(self) -> str:
-        return f"{self.arm}, all rows" if self.keep_model else f"{self.arm}, repeat {self.repeat}, fold {self.fold}"
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What came out of one cell; `error` is the cause when the arm failed there."""
-
-    arm: str
-    repeat: int
-    fold: int
-    predicted: np.ndarray | None = None  # [n_judge, targets]
-    members: np.ndarray | None = None  # [members, n_judge, targets]
-    train_scores: dict[str, float] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    fit_seconds: float = 0.0
-    predict_seconds: float = 0.0
-    model: Any = None
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +73,7 @@ def evaluate(
     """
     cells = make_cells(dataset, splits, arms, metric, refit, hold)
     plan = plan_workers(len(cells), len(dataset.frame), workers)
-    fit = partial(fit_cell, X=dataset.X, y=dataset.y, groups=_group_values(dataset), **_context(dataset, metric, plan))
+    fit = partial(fit_cell, X=dataset.X, y=dataset.y, roles=_roles(dataset), **_context(dataset, metric, plan))
     results = run_cells(cells, fit, plan, cache, progress, backend)
     judged = [(cell, result) for cell, result in zip(cells, results, strict=True) if not cell.keep_model]
     models = {r.arm: r.model for c, r in zip(cells, results, strict=True) if c.keep_model and r.model is not None}
@@ -129,79 +91,14 @@ def make_cells(
     cells = []
     for one in splits.folds:
         for name, estimator in arms.items():
-            key = content_hash(common, name, estimator, code[name], one.train, one.judge)
             held = name == hold
+            key = content_hash(common, name, estimator, code[name], one.train, one.judge, held)
             cells.append(Cell(name, estimator, one.repeat, one.fold, one.train, one.judge, key, hold_model=held))
     rows = np.arange(len(dataset.frame))
     for name in refit:
         key = content_hash(common, name, arms[name], code[name], "all rows")
         cells.append(Cell(name, arms[name], 0, -1, rows, rows[:0], key, keep_model=True))
     return cells
-
-
-def fit_cell(
-    cell: Cell,
-    X: pd.DataFrame,
-    y: pd.Series | pd.DataFrame,
-    groups: np.ndarray | None,
-    metrics: tuple[str, ...],
-    binary: bool,
-    threads: int,
-) -> CellResult:
-    """Fit one clone on the training rows, predict the judging rows; a failure becomes a named outcome."""
-    try:
-        estimator = clone(cell.estimator)
-        for limit in ("threads", "n_jobs"):
-            if limit in estimator.get_params(deep=False):
-                estimator.set_params(**{limit: threads})
-        X_train, y_train = X.iloc[cell.train], y.iloc[cell.train]
-        begin = time.perf_counter()
-        extra = {"groups": groups[cell.train]} if groups is not None and _accepts_groups(estimator) else {}
-        estimator.fit(X_train, y_train, **extra)
-        fitted = time.perf_counter()
-        facts = dict(getattr(estimator, "fit_info_", {}))
-        if cell.keep_model:
-            return CellResult(
-                cell.arm, cell.repeat, cell.fold, facts=facts, fit_seconds=fitted - begin, model=estimator
-            )
-        X_judge = X.iloc[cell.judge]
-        predicted = predict_with(estimator, X_judge, binary)
-        finished = time.perf_counter()
-        members = _members(estimator, X_judge)
-        return CellResult(
-            cell.arm,
-            cell.repeat,
-            cell.fold,
-            predicted,
-            members,
-            _train_scores(estimator, X_train, y_train, metrics, binary),
-            facts,
-            fitted - begin,
-            finished - fitted,
-            estimator if cell.hold_model else None,
-        )
-    except Exception as error:  # one arm's failure must not stop the others; its cause is reported
-        cause = f"{type(error).__name__}: {error}".splitlines()[0][:500]
-        return CellResult(cell.arm, cell.repeat, cell.fold, error=cause)
-
-
-def predict_with(estimator: Any, X: pd.DataFrame, binary: bool) -> np.ndarray:
-    """Predictions [n, targets] in target units; for a binary target the probability of the second level.
-
-    Raises
-    ------
-    ValueError
-        When a prediction is not a finite number.
-    """
-    if binary and hasattr(estimator, "predict_proba"):
-        predicted = np.asarray(estimator.predict_proba(X), dtype=float)[:, -1]
-    else:
-        predicted = np.asarray(estimator.predict(X), dtype=float)
-    predicted = predicted.reshape(len(X), -1)
-    bad = int((~np.isfinite(predicted)).any(axis=1).sum())
-    if bad:
-        raise ValueError(f"{bad} of {len(X)} predictions are not finite numbers")
-    return predicted
 
 
 def collect(dataset: Dataset, cells: list[Cell], results: list[CellResult]) -> Evaluation:
@@ -272,29 +169,7 @@ def _context(dataset: Dataset, metric: str, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _group_values(dataset: Dataset) -> np.ndarray | None:
-    return dataset.frame[dataset.groups].to_numpy() if dataset.groups else None
-
-
-def _accepts_groups(estimator: Any) -> bool:
-    return "groups" in signature(estimator.fit).parameters
-
-
-def _members(estimator: Any, X: pd.DataFrame) -> np.ndarray | None:
-    if not hasattr(estimator, "predict_members"):
-        return None
-    members = np.asarray(estimator.predict_members(X), dtype=np.float32)
-    return members.reshape(len(members), len(X), -1)
-
-
-def _train_scores(
-    estimator: Any, X: pd.DataFrame, y: pd.Series | pd.DataFrame, metrics: tuple[str, ...], binary: bool
-) -> dict[str, float]:
-    """In-sample scores, averaged over targets, for the gap between training and judging rows."""
-    step = max(1, len(X) // TRAINING_ROWS_SCORED)
-    X, observed = X.iloc[::step], y.iloc[::step].to_numpy(dtype=float).reshape(-1, 1 if y.ndim == 1 else y.shape[1])
-    predicted = predict_with(estimator, X, binary)
-    return {
-        name: float(np.mean([score(METRICS[name], observed[:, k], predicted[:, k]) for k in range(observed.shape[1])]))
-        for name in metrics
-    }
+def _roles(dataset: Dataset) -> dict[str, np.ndarray]:
+    """Argument of `fit` -> the values of the column with that role, [n]."""
+    columns = {"groups": dataset.groups, "sample_weight": dataset.weights}
+    return {name: dataset.frame[column].to_numpy() for name, column in columns.items() if column is not None}

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from toolkit.models.encoding import Encoder
 
@@ -162,12 +162,15 @@ class Wrapped(RegressorMixin, BaseEstimator):
         self.estimator = estimator
         self.kinds = kinds
 
-    def fit(self, X: object, y: object) -> Wrapped:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Wrapped:
         self.encoder_ = None if hasattr(self.estimator, "steps") else Encoder(kinds=self.kinds).fit(X)
         y = np.asarray(y)
         model = clone(self.estimator, safe=False)
         several = y.ndim > 1 and not _takes_several(model)
-        self.model_ = (MultiOutputRegressor(model) if several else model).fit(self._matrix(X), y)
+        extra = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight, dtype=float)}
+        if extra and not has_fit_parameter(model, "sample_weight"):
+            raise ValueError(f"{type(model).__name__} takes no weights")
+        self.model_ = (MultiOutputRegressor(model) if several else model).fit(self._matrix(X), y, **extra)
         self.fit_info_: dict[str, Any] = {}
         return self
 
