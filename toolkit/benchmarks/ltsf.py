@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from toolkit.comparison.verdict import compare_arms
 from toolkit.data.catalog import load_dataset
 from toolkit.data.dataset import Dataset
 from toolkit.data.series import SeriesData
@@ -17,6 +19,8 @@ from toolkit.evaluation.engine import available_cores
 from toolkit.models.forecasting import SeriesRegression
 
 __all__ = ["run"]
+
+Paths = dict[str, np.ndarray]  # target -> forecasts [origins, H]
 
 ETT = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
 RATES = ("australia", "britain", "canada", "switzerland", "china", "japan", "new_zealand", "singapore")
@@ -50,13 +54,15 @@ def run(
         horizon = CASES[case][-1]
         series, ends = _series(case)
         known = np.arange(ends[1], ends[2] - horizon + 1)
+        made: dict[str, Paths] = {}
         for arm in arms or ARMS:
             if arm not in ARMS:
                 raise unknown("arm", arm, ARMS)
             progress(f"{case}, {arm}")
             begin = time.perf_counter()
-            value = _squared_error(arm, series, ends[1], known, horizon)
+            made[arm] = _paths(arm, series, ends[1], known, horizon)
             seconds = round(time.perf_counter() - begin, 1)
+            value = _squared_error(made[arm], series, known, horizon)
             source = "cure-lab/LTSF-Linear: " + ("repeat last" if case.startswith("exchange") else "NLinear")
             reference = {"source": source, "value": PUBLISHED[case]}
             row = {
@@ -70,6 +76,9 @@ def run(
             if case in BARS.get(arm, {}):
                 row |= {"bar": BARS[arm][case], "holds": bool(value <= BARS[arm][case])}
             rows.append(row)
+        pair = ("naive" if case.startswith("exchange") else "regression", "neural")
+        if all(arm in made for arm in pair):
+            rows.append(_verdict(case, pair, made, series, known, horizon))
     return rows
 
 
@@ -87,22 +96,52 @@ def _series(case: str) -> tuple[SeriesData, tuple[int, int, int]]:
     return SeriesData.from_dataset(data, horizon), ends
 
 
-def _squared_error(arm: str, series: SeriesData, fit_until: int, known: np.ndarray, horizon: int) -> float:
+def _paths(arm: str, series: SeriesData, fit_until: int, known: np.ndarray, horizon: int) -> Paths:
+    """Forecasts from every origin, target -> [origins, H]."""
     values = series.frame[list(series.targets)].to_numpy()
     name = series.names[0]
     if arm == "naive":
-        paths = {(name, t): values[known - 1, i][:, None] for i, t in enumerate(series.targets)}
-    elif arm == "neural":
+        return {t: np.repeat(values[known - 1, i][:, None], horizon, axis=1) for i, t in enumerate(series.targets)}
+    if arm == "neural":
         from toolkit.models.neural.forecasting import NeuralForecaster
 
         net = NeuralForecaster(horizon, metric="mse").fit(series.take(np.arange(fit_until)))
         forecast = net.forecast_origins(series, start=int(known[0]))  # [origins, H, channels]
-        paths = {(name, t): forecast[:, :, i] for i, t in enumerate(series.targets)}
-    else:
-        model = SeriesRegression(horizon, metric="mse", n_jobs=available_cores())
-        paths = model.fit(series.take(np.arange(fit_until))).forecast_origins(series, {name: known})
-    errors = [
-        np.lib.stride_tricks.sliding_window_view(values[:, i], horizon)[known] - paths[name, target]
-        for i, target in enumerate(series.targets)
-    ]
-    return float(np.mean(np.square(errors)))
+        return {t: forecast[:, :, i] for i, t in enumerate(series.targets)}
+    model = SeriesRegression(horizon, metric="mse", n_jobs=available_cores())
+    found = model.fit(series.take(np.arange(fit_until))).forecast_origins(series, {name: known})
+    return {target: path for (_, target), path in found.items()}
+
+
+def _observed(series: SeriesData, known: np.ndarray, horizon: int) -> Paths:
+    values = series.frame[list(series.targets)].to_numpy()
+    windows = {t: np.lib.stride_tricks.sliding_window_view(values[:, i], horizon) for i, t in enumerate(series.targets)}
+    return {target: window[known] for target, window in windows.items()}
+
+
+def _squared_error(paths: Paths, series: SeriesData, known: np.ndarray, horizon: int) -> float:
+    observed = _observed(series, known, horizon)
+    return float(np.mean([np.square(observed[target] - path) for target, path in paths.items()]))
+
+
+def _verdict(
+    case: str, pair: tuple[str, str], made: dict[str, Paths], series: SeriesData, known: np.ndarray, horizon: int
+) -> dict[str, Any]:
+    """The toolkit's verdict between two arms, on origins a horizon apart, so that no row is judged twice."""
+    at = np.arange(len(known) - 1, -1, -horizon)[::-1]
+    observed, parts = _observed(series, known, horizon), []
+    for arm in pair:
+        for target, path in made[arm].items():
+            steps = known[at][:, None] + np.arange(horizon)
+            table = {"row": steps.ravel(), "time": steps.ravel(), "fold": np.repeat(np.arange(len(at)), horizon)}
+            table |= {"observed": observed[target][at].ravel(), "predicted": path[at].ravel()}
+            table |= {"origin": np.repeat(known[at] - 1, horizon), "horizon": np.tile(np.arange(horizon) + 1, len(at))}
+            parts.append(pd.DataFrame(table).assign(arm=arm, target=target))
+    predictions = pd.concat(parts, ignore_index=True).assign(
+        repeat=0, series=series.names[0], n_train=int(known[0]), lower=np.nan, upper=np.nan, group=None
+    )
+    verdict = compare_arms(predictions, "mse", pair, scheme="rolling_origin")[1]
+    told = f"{verdict.winner or verdict.decision}: gain {verdict.estimate:.4f}, 95 % interval {verdict.lower:.4f} to {verdict.upper:.4f}"
+    note = f"{told}, {len(at)} origins {horizon} steps apart"
+    return {"case": case, "arm": f"{pair[1]} against {pair[0]}", "metric": "verdict", "value": verdict.estimate,
+            "note": note}  # fmt: skip
