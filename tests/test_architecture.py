@@ -45,6 +45,7 @@ HEAVY = {
     "torch": {"models/neural", "benchmarks/_neural_cost.py"},
     "pytorch_lightning": {"models/neural", "benchmarks/_neural_cost.py"},
     "lightning": {"models/neural"},
+    "neuralforecast": {"models/neural"},
     "tabm": {"models/neural"},
     "rtdl_num_embeddings": {"models/neural"},
 }

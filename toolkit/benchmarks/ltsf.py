@@ -141,7 +141,8 @@ def _verdict(
         repeat=0, series=series.names[0], n_train=int(known[0]), lower=np.nan, upper=np.nan, group=None
     )
     verdict = compare_arms(predictions, "mse", pair, scheme="rolling_origin")[1]
-    told = f"{verdict.winner or verdict.decision}: gain {verdict.estimate:.4f}, 95 % interval {verdict.lower:.4f} to {verdict.upper:.4f}"
-    note = f"{told}, {len(at)} origins {horizon} steps apart"
+    interval = f"{verdict.lower:.4f} to {verdict.upper:.4f}"
+    told = f"{verdict.winner or verdict.decision}, gain {verdict.estimate:.4f}, 95 % interval {interval}"
+    note = f"{told}; {len(at)} origins {horizon} steps apart"
     return {"case": case, "arm": f"{pair[1]} against {pair[0]}", "metric": "verdict", "value": verdict.estimate,
             "note": note}  # fmt: skip

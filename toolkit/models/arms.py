@@ -83,6 +83,9 @@ ARMS: dict[str, dict[str, ArmKind]] = {
         ),
         "var": ArmKind("regression", f"{_MODELS}.systems:VectorAutoregression", "all targets of a series together"),
         "neural": ArmKind("neural", f"{_MODELS}.neural.forecasting:NeuralForecaster", "one net for all series"),
+        "neuralforecast": ArmKind(
+            "neural", f"{_MODELS}.neural.nixtla:NixtlaForecaster", "a net of the neuralforecast package by name (extra)"
+        ),
     },
 }
 

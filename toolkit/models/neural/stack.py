@@ -18,7 +18,7 @@ from toolkit.models.neural.losses import Loss
 from toolkit.models.neural.presets import Recipe, build_network
 from toolkit.models.neural.training import Member, Progress, StackModule, Table, TableModule, generators
 
-__all__ = ["Trained", "resolve_accelerator", "train_members", "train_stack"]
+__all__ = ["Trained", "quiet", "resolve_accelerator", "train_members", "train_stack"]
 
 Build = Callable[[Sequence[Member], Recipe], StackModule]
 RESTARTS = 4  # attempts of a member whose loss is not finite, each with a quarter of the step before it
@@ -102,7 +102,7 @@ def _with_enough_memory(build: Build, members, recipe: Recipe, device: str) -> t
 def _fit(module: StackModule, device: str) -> tuple[Trained, list[int]]:
     """One run of the trainer over all members; also the positions of members whose loss was not finite."""
     network = module.network
-    with _quiet():
+    with quiet():
         trainer = pl.Trainer(
             accelerator=device,
             devices=1,
@@ -213,7 +213,7 @@ def torch_settings(threads: int | None, device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back what the trainer says about hardware, loaders and tips; errors still come through."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
