@@ -102,6 +102,7 @@ def test_the_report_shows_what_stands_behind_the_verdict(done):
         "Where each side wins", "Does it hold elsewhere?", "Learning curve", "What it costs",
     ):  # fmt: skip
         assert f"<h3>{title}</h3>" in page and f"## {title.replace('?', '')}" in twin.replace("?", "")
+    assert (folder / "figures" / "learning_curve.svg").exists()
     assert "the win is gone" in page and "its formula and coefficients" in page
     details = json.loads((folder / "details.json").read_text(encoding="utf-8"))["verdict"]["details"]
     assert [row["kind"] for row in details["stress"]] == ["extrapolation", "noise"]

@@ -142,6 +142,7 @@ def _stress(
             "kind": one.kind,
             "words": one.words,
             "decision": one.verdict.decision,
+            "winner": one.verdict.winner,
             "vanishes": one.vanishes,
             "estimate": one.verdict.estimate,
             "lower": one.verdict.lower,
@@ -159,4 +160,4 @@ def _in_words(one: StressResult, main: Verdict) -> str:
     gain = one.verdict
     numbers = f"gain {gain.estimate:.4g}, 95 % interval {gain.lower:.4g} to {gain.upper:.4g}"
     gone = f"; the win of {main.winner} is not there" if one.vanishes else ""
-    return f"{one.words} the verdict is {gain.decision} ({numbers}){gone}"
+    return f"{one.words} the verdict is {gain.winner or gain.decision} ({numbers}){gone}"

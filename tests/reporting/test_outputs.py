@@ -154,7 +154,7 @@ def test_first_screen_fits_a_terminal_and_says_what_matters(comparison):
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     assert len(lines) <= 45
-    order = [text.index(piece) for piece in ("The regression is better", "RMSE  95 %", "Where the gap", "Checks")]
+    order = [text.index(piece) for piece in ("The regression predicts", "RMSE  95 %", "Where the gap", "Checks")]
     assert order == sorted(order)
     assert "use robust covariance" in text
     assert "not the full answer" not in text

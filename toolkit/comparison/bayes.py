@@ -58,4 +58,5 @@ def decide(claims: dict[str, float], p_no_gain: float | None, estimate: Estimate
         return "undecided", f"no claim reaches a probability of {DECISION_PROBABILITY:g}"
     if claim != "equivalent" and (p_no_gain is None or p_no_gain >= SIZE):
         return "undecided", f"the two-sided test of no gain has p = {p_no_gain:.3g}, not below {SIZE:g}"
-    return claim, f"its probability is {claims[claim]:.3f}, at least {DECISION_PROBABILITY:g}"
+    known = "over 0.999" if claims[claim] > 0.999 else f"{claims[claim]:.3f}"
+    return claim, f"its probability is {known}; {DECISION_PROBABILITY:g} is needed"

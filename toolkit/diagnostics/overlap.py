@@ -27,7 +27,8 @@ def one_per_origin(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row of every origin and series, at a horizon drawn at random: errors that do not overlap."""
     drawn = np.random.default_rng(seed).random(len(table))
     order = pd.Series(drawn, index=table.index)
-    keys = [table[name] for name in ("fold", "series") if name in table]
+    named = [name for name in ("fold", "origin", "series") if name in table and table[name].notna().all()]
+    keys = [table[name] for name in named]
     return table[order == order.groupby(keys).transform("min")]
 
 

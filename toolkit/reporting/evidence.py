@@ -163,8 +163,8 @@ def _stress(comparison: Comparison) -> Block | None:
         return None
     verdict = comparison.verdict
     here = {"estimate": verdict.estimate, "lower": verdict.lower, "upper": verdict.upper}
-    rows = [("on the judging rows of the comparison", verdict.decision, here, False)]
-    rows += [(one["words"], one["decision"], one, one["vanishes"]) for one in found]
+    rows = [("on the judging rows of the comparison", verdict.winner or verdict.decision, here, False)]
+    rows += [(one["words"], one.get("winner") or one["decision"], one, one["vanishes"]) for one in found]
     table = tuple(
         (words, decision, number(row["estimate"], 3), _interval(row), "the win is gone" if gone else "")
         for words, decision, row, gone in rows

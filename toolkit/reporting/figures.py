@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolkit.comparison.record import Comparison
 from toolkit.data.dataset import Dataset
 from toolkit.reporting.figures_effects import partial_figures
+from toolkit.reporting.figures_evidence import learning_figure
 from toolkit.reporting.figures_fit import calibration_figures, coverage_figure, effect_figures
 from toolkit.reporting.figures_gap import gap_figure, pair_figures
 from toolkit.reporting.figures_horizon import horizon_figures
@@ -35,6 +36,7 @@ def build_figures(comparison: Comparison, dataset: Dataset | None = None) -> dic
     found = [
         score_figure(comparison),
         fold_figure(comparison),
+        learning_figure(comparison),
         gap_figure(comparison),
         *pair_figures(comparison),
         *partial_figures(comparison),

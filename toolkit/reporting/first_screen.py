@@ -6,7 +6,7 @@ import math
 from textwrap import wrap as wrapped
 
 from toolkit.comparison.record import Comparison
-from toolkit.reporting.content import QUICK_NOTE, ScoreRow, facts_line, score_rows, verdict_word
+from toolkit.reporting.content import QUICK_NOTE, ScoreRow, facts_line, score_rows
 from toolkit.reporting.content_checks import check_arms, check_rows
 from toolkit.reporting.ledger import gap_rows
 from toolkit.reporting.words import duration, metric_label, number
@@ -36,7 +36,7 @@ def _head(comparison: Comparison) -> str:
     lines = [QUICK_NOTE, ""] if comparison.quick else []
     lines += wrap(comparison.question, WIDTH) if comparison.question else []
     lines += wrap(facts_line(comparison), WIDTH)
-    lines += ["", *(f"  {line}" for line in wrap(f"{verdict_word(comparison)}: {verdict.sentence}", WIDTH - 2))]
+    lines += ["", *(f"  {line}" for line in wrap(verdict.sentence, WIDTH - 2))]
     called = dict(zip(("regression", "neural"), verdict.arms, strict=True))  # the parts they play -> their names
     chances = {called.get(name, name): value for name, value in verdict.probabilities.items()}
     if chances:
