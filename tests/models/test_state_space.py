@@ -10,6 +10,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
 from toolkit.models.state_space import Sarimax, Structural
+from toolkit.models.statistical import Classical
 
 
 def single(y, freq="MS", horizon=12, start="1949-01-01", periods=None, **columns):
@@ -118,3 +119,10 @@ def test_wrong_orders_and_several_series_are_one_line():
     both = SeriesData.from_dataset(Dataset(frame, ("y",), (), {}, "real", time="t", series="s"), 2)
     with pytest.raises(InputError, match="arm sarimax is for one series with one target; there are 2 series: take"):
         Sarimax(2).fit(both)
+
+
+def test_the_classical_ensemble_on_the_last_year_of_passengers():
+    past, future = parts(single(AirPassengers))
+    out = Classical(12).fit(past).forecast(past, future)
+    scale = np.abs(AirPassengers[12:132] - AirPassengers[:120]).mean()
+    assert np.abs(out["predicted"].to_numpy() - AirPassengers[132:]).mean() / scale <= 0.6

@@ -38,7 +38,7 @@ class Inner:
         fit_until, origins, observed, scale = [], [], [], []
         most = int(np.clip(INNER_ORIGINS // len(channels), 8, 200))  # of one channel
         for channel in channels:
-            n = len(channel)
+            n = int(np.flatnonzero(channel.seen)[-1]) + 1  # a hole at the end has nothing to judge by
             block = max(horizon, n // 5)
             if n - block < max(horizon // 2, 3):
                 block = 0
@@ -54,6 +54,8 @@ class Inner:
         if sum(len(at) for at in origins) == 0:
             raise InputError(f"horizon {horizon} is too long for the history: no inner origin can be judged")
         flat, unit = np.concatenate(observed), np.concatenate(scale)
+        if not np.isfinite(flat).any():
+            raise InputError("no value is observed in the last part of the history, on which the form would be chosen")
         count, judged = sum(len(at) for at in origins), sum(len(at) > 0 for at in origins)
         return cls(fit_until, origins, flat, unit, f"{count} inner origins of {judged} series, horizon {horizon}")
 
