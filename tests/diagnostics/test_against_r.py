@@ -118,9 +118,9 @@ def test_collinearity():
     np.testing.assert_allclose(vif(x), answer["vif"], rtol=1e-6)
     assert sorted(vif(x).round(1))[-1] == close(1788.5, abs=0.1)
     indices, proportions = condition_indices(columns(x))
-    np.testing.assert_allclose(np.sort(indices), np.sort(answer["condition_index"]), rtol=1e-4)
+    np.testing.assert_allclose(np.sort(indices), np.sort(answer["condition_index"]), rtol=1e-6)
     order = np.argsort(indices)
-    np.testing.assert_allclose(proportions[order], np.array(answer["proportions"]), atol=1e-4)
+    np.testing.assert_allclose(proportions[order], np.array(answer["proportions"]), atol=1e-6)
 
 
 def test_generalised_vif_for_factors():

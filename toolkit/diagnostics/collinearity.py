@@ -78,11 +78,12 @@ def condition_indices(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     norms = np.sqrt((columns**2).sum(axis=0))
     scaled = columns[:, norms > 0] / norms[norms > 0]
-    values, vectors = np.linalg.eigh(scaled.T @ scaled)
-    values = np.maximum(values, values[-1] / LARGEST**2)
-    share = vectors**2 / values
+    # Not from the eigenvalues of X'X: they would lose half of the digits of what is nearly dependent.
+    _, values, vectors = np.linalg.svd(np.linalg.qr(scaled, mode="r"))
+    values = np.maximum(values, values[0] / LARGEST)[::-1]
+    share = (vectors[::-1].T / values) ** 2
     proportions = (share / share.sum(axis=1, keepdims=True)).T
-    return np.sqrt(values[-1] / values), proportions
+    return values[-1] / values, proportions
 
 
 def check_collinearity(arm: str, columns: np.ndarray, terms: Sequence[str]) -> Check:
