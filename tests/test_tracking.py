@@ -205,6 +205,7 @@ def test_a_run_reads_back_as_the_same_comparison(store, logged, children, compar
     back = tracking.read_run(logged["run_id"], store)
     assert first_screen(back) == first_screen(comparison)
     assert back.mlflow["run_id"] == logged["run_id"]
+    assert len(back.shown) == len(DATASET.frame) and "temp" in back.shown  # the report can be built again
     assert tracking.read_run(children["naive"].info.run_id, store).verdict == comparison.verdict
 
 
@@ -240,6 +241,23 @@ def test_a_browser_shows_the_verdict_view(store, logged):
     for piece in ("demand_example", "compare/gain", "tags.`run.kind` = 'comparison'", "matching run"):
         assert piece in shown.html, piece
     assert "boosting" not in re.sub(r"score/\w+", "", shown.html)  # children are filtered out
+
+
+@pytest.mark.parametrize(
+    ("view", "pieces"),
+    [
+        ("Residuals", ("Residual panels", "images%2Fresiduals", "neural", "boosting")),
+        ("Assumptions", ("Effect sizes", "diag/rainbow_effect", "regression")),
+        ("Training curves", ("Loss by epoch", "train/loss", "Score by fold")),
+    ],
+)
+def test_a_browser_shows_the_other_views(request, store, logged, view, pieces):
+    if request.node.callspec.params["store"] != "server" or not supported(mlflow.__version__):
+        pytest.skip("the page is the same for every server")
+    shown = open_page(view_link(store, logged["experiment_id"], view), wait=60_000)
+    assert shown.complaints == []
+    for piece in ("tags.`run.kind` = 'model'", *pieces):
+        assert piece in shown.html, piece
 
 
 def test_few_requests(store, logged, requests_sent):

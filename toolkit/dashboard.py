@@ -6,6 +6,7 @@ server alone.
 
 from __future__ import annotations
 
+import signal
 import sys
 import webbrowser
 from concurrent.futures import ProcessPoolExecutor
@@ -36,11 +37,10 @@ def serve_ui(uri: str | None = None, port: int = 5000, open_browser: bool = True
         return
     # A database on a server may have to be set up first, which two processes must not do at the same time.
     meanwhile = partial(_look_up, uri) if uri.startswith("sqlite:///") else None
-    with server(uri, port, meanwhile) as (address, found):
+    with suppress(KeyboardInterrupt), server(uri, port, meanwhile) as (address, found):
         _show(address, *(found or _look_up(address)), open_browser)
         print("Ctrl-C stops it.", file=sys.stderr, flush=True)
-        with suppress(KeyboardInterrupt):
-            wait_for_end()
+        wait_for_end()
 
 
 def newest(uri: str) -> tuple[str | None, str | None]:
@@ -51,7 +51,7 @@ def newest(uri: str) -> tuple[str | None, str | None]:
 
 
 def _look_up(uri: str) -> tuple[str | None, str | None]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         return pool.submit(newest, uri).result()
 
 

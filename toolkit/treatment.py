@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def carry_out_remedies(
         )
         return todo, evaluation, checks, Remedied(arm, "", why)
     reporter.stage("remedies")
-    name = f"{arm}_remedied"
+    name = next(one for one in (f"{arm}_remedied{'_again' * n}" for n in count()) if one not in todo.arms)
     plan = replace(todo, arms={**todo.arms, name: treated(todo.arms[arm], remedies)})
     if all(one.setting == COVARIANCE for one in remedies):
         more = _same_predictions(plan, evaluation, arm, name)

@@ -250,6 +250,18 @@ def test_a_browser_shows_it_without_complaint(report, width):
     assert re.search(r'<button type="button" data-to="generalization" hidden', shown.html)  # there is none
 
 
+def test_the_sandbox_of_a_preview_is_enough(report, tmp_path):
+    """MLflow shows a page in a frame that may run scripts and nothing else."""
+    frame = tmp_path / "frame.html"
+    text = report.read_text(encoding="utf-8").replace(
+        "</body>", "<script>console.error('ran to the end')</script></body>"
+    )
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    frame.write_text('<iframe sandbox="allow-scripts" src="report.html" width="900" height="800"></iframe>')
+    said = open_page(frame.as_uri()).complaints
+    assert len(said) == 1 and "ran to the end" in said[0]
+
+
 def test_no_sideways_scrolling_on_a_phone(report, tmp_path):
     probe = "<script>document.title = 'wide ' + (document.documentElement.scrollWidth - innerWidth)</script></body>"
     page = tmp_path / "phone.html"
