@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from toolkit.comparison.record import ArmResult, Comparison, Gap, GapEntry, Test, Verdict
+from toolkit.comparison.record import ArmResult, Comparison, Gap, GapEntry, Remedied, Test, Verdict
 from toolkit.data.dataset import Dataset
 from toolkit.diagnostics.check import Check
 from toolkit.evaluation.scores import score_table
@@ -181,7 +181,39 @@ def make_checks() -> tuple[Check, ...]:
                         "Wooldridge (2019), ch. 8",
                     )
                 )
-    return tuple(found)
+    return (*found, *make_curves("regression", 0.3), *make_curves("neural", -0.2))
+
+
+def make_curves(arm: str, height: float) -> tuple[Check, Check]:
+    """Residuals over a number and a category, and the slices that are predicted worst."""
+    mean = [height, 0.0, -height]
+    shape = {"labels": ["a", "b", "c"], "at": [1.0, 2.0, 3.0], "mean": mean, "share": 0.01, "p_value": 0.2}
+    shape |= {"lower": [value - 0.1 for value in mean], "upper": [value + 0.1 for value in mean]}
+    curves = {"temp": {**shape, "numeric": True}, "season": {**shape, "numeric": False}}
+    slices = [{"feature": "season", "slice": "winter", "rows": 300, "ratio": 1.4, "mean_loss": 9.0, "t": 3.0}]
+    common = ("residuals", "null", 1.0, 0.2, 0.01, "good", "nothing to do", "share of variance", 0.05, "a source")
+    return (
+        Check("residuals_by_feature", arm, *common, {"curves": curves}),
+        Check("worst_slices", arm, *common, {"slices": slices}),
+    )
+
+
+def make_remedy() -> Remedied:
+    """Weights and what they changed; the further arm itself is not in the comparison."""
+    one = {"estimate": 2.0, "se": 0.2, "lower": 1.6, "upper": 2.4}
+    doubt = {"verdict": "poor", "effect": 12.0, "reason": "unequal"}
+    return Remedied(
+        "regression",
+        "regression_remedied",
+        "With weights inverse of the predicted variance, as the checks call for: RMSE 5.01 becomes 4.98.",
+        ({"setting": "weights", "before": "none", "after": "inverse", "checks": ["white"], "reason": "spread"},),
+        {"before": {"mean": 5.01, "se": 0.1}, "after": {"mean": 4.98, "se": 0.1}},
+        ({"term": "temp", "before": one, "after": {**one, "se": 0.1}},),
+        True,
+        {"before": {"coverage": 0.91, "width": 16.0}, "after": {"coverage": 0.9, "width": 15.0}},
+        ({"check": "white", "title": "Constant variance", "before": doubt, "after": {**doubt, "verdict": "good"}},),
+        None,
+    )
 
 
 def make_effects(dataset: Dataset) -> pd.DataFrame:
@@ -269,6 +301,7 @@ def make_comparison(
         "verdict": verdict,
         "gap_ledger": Gap(0.4, 0.2, 0.6, entries, repaired, "", "linear", "neural", said),
         "effects": make_effects(dataset),
+        "remedy": make_remedy(),
         "findings": (
             {
                 "finding": "missing values",
