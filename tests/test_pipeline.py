@@ -170,3 +170,5 @@ def test_compare_needs_a_target() -> None:
         tk.compare(frame())
     with pytest.raises(tk.InputError, match="did you mean"):
         tk.compare(frame(), "yy")
+    with pytest.raises(tk.InputError, match="unknown role 'grups', did you mean 'groups'"):
+        tk.compare(frame(), "y", grups="level")

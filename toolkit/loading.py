@@ -14,7 +14,7 @@ from toolkit.data.readers import read_sql, read_table
 from toolkit.errors import InputError, unknown
 from toolkit.settings import Pipeline
 
-__all__ = ["beside", "find_pipeline", "load", "shrink"]
+__all__ = ["ROLES", "beside", "find_pipeline", "load", "shrink"]
 
 QUICK_ROWS = 4_000
 QUICK_FOLDS = 3

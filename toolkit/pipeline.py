@@ -20,12 +20,12 @@ from toolkit.data.findings import find
 from toolkit.data.series import SeriesData
 from toolkit.data.splits import Splits
 from toolkit.diagnostics.battery import run_checks
-from toolkit.errors import InputError
+from toolkit.errors import InputError, unknown
 from toolkit.evaluation.engine import Cache, check_engine
 from toolkit.evaluation.partial import partial_effects
 from toolkit.explaining import coefficient, explain, what_to_explain
 from toolkit.further import look_further
-from toolkit.loading import find_pipeline, load, shrink
+from toolkit.loading import ROLES, find_pipeline, load, shrink
 from toolkit.reporter import Reporter, Silent
 from toolkit.reporting.outputs import write_outputs
 from toolkit.settings import Pipeline, read_pipeline, validate
@@ -134,6 +134,9 @@ def compare(
     if not isinstance(data, Dataset):
         if target is None:
             raise InputError("target: name the column to predict")
+        for role in roles:
+            if role not in (allowed := [*ROLES, "target_kind", "name"]):
+                raise unknown("role", role, allowed)
         data = Dataset.from_frame(data, target, **roles)
     requested = stages.name_arms(arms)
     content: dict[str, Any] = {
