@@ -37,6 +37,8 @@ def test_innovations_of_both_sides_are_asked(ran):
     assert found["naive", "innovation_season"].verdict == "poor"
     assert found["seasonal_naive", "innovation_season"].verdict == "good"
     assert found["naive", "innovation_season"].details["rows"] == "in-sample"
+    told = found["naive", "innovation_ljung_box"].details
+    assert abs(told["autocorrelation"][11]) > told["band"]
     for name in ("durbin_watson", "ljung_box", "cusum"):
         assert found["naive", name].verdict == "not applicable" and "overlap" in found["naive", name].reason
 
@@ -65,4 +67,5 @@ def test_the_folder_holds_scores_by_steps_ahead(ran):
     assert {"crps", "winkler", "coverage"} <= set(document["arms"]["naive"]["scores"])
     assert (folder / "figures" / "score_by_horizon.svg").is_file()
     assert (folder / "figures" / "coverage_by_horizon.svg").is_file()
+    assert (folder / "figures" / "innovations_seasonal_naive.svg").is_file()
     assert "Mase by steps ahead".lower() in Path(folder / "report.html").read_text(encoding="utf-8").lower()

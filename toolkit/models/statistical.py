@@ -19,6 +19,7 @@ __all__ = ["Arima", "Classical", "Ets", "Theta"]
 
 LONGEST_SEASON = 24  # of the state-space models; longer or several seasons are taken out by MSTL first
 MEMBERS = ("arima", "ces", "ets", "theta")
+WATCHED = 10  # series whose in-sample errors are looked at
 # The orders of ARIMA are searched by conditional sums of squares, and only the best is estimated exactly, for longer
 # series and seasons (as `forecast::auto.arima` does) and for panels, where the exact search takes hours.
 LONG, LONG_SEASON, MANY = 150, 12, 200
@@ -86,8 +87,12 @@ class Classical(BaseEstimator):
         return answer(past, future, predicted, intervals)
 
     def fitted_one_step(self, past: SeriesData) -> dict[tuple[Any, str], tuple[np.ndarray, int]]:
-        """In-sample forecasts one step ahead, and the number of dynamic coefficients, the largest of the members."""
+        """In-sample forecasts one step ahead, and the number of dynamic coefficients, the largest of the members.
+
+        Of at most `WATCHED` series, evenly spread: each of them is estimated once more.
+        """
         jobs = [(name, target, y) for name, target, y in channels(past) if len(trim(y)) > 3 and np.nanstd(y) > 0]
+        jobs = jobs[:: -(-len(jobs) // WATCHED)] if jobs else []
         made = joblib.Parallel(self.n_jobs)(
             joblib.delayed(_fitted)(trim(y), past.periods, self._members()) for _, _, y in jobs
         )

@@ -9,6 +9,7 @@ from toolkit.reporting.figures_evidence import learning_figure
 from toolkit.reporting.figures_fit import calibration_figures, coverage_figure, effect_figures
 from toolkit.reporting.figures_gap import gap_figure, pair_figures
 from toolkit.reporting.figures_horizon import horizon_figures
+from toolkit.reporting.figures_innovations import innovation_figures
 from toolkit.reporting.figures_residuals import residual_figures
 from toolkit.reporting.figures_scores import curve_figures, fold_figure, score_figure
 from toolkit.reporting.residual_data import drawn_data, get_sides
@@ -43,6 +44,7 @@ def build_figures(comparison: Comparison, dataset: Dataset | None = None) -> dic
         *horizon_figures(comparison),
         *effect_figures(sides, dataset),
         *residual_figures(sides, dataset),
+        *innovation_figures(comparison),
         *calibration_figures(sides),
         coverage_figure(sides),
         *curve_figures(comparison),
