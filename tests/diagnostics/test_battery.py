@@ -11,6 +11,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.diagnostics.battery import run_checks
 from toolkit.diagnostics.catalogue import CATALOGUE, judge
 from toolkit.diagnostics.check import VERDICTS
+from toolkit.diagnostics.generalization import check_epochs
 from toolkit.diagnostics.innovations import NAMES as INNOVATION_NAMES
 
 INFO = {"linear": {"kind": "regression", "facts": []}}
@@ -206,6 +207,13 @@ def test_training_facts():
     }
     assert verdicts == {"epochs": "poor", "restarts": "poor", "seed_spread": "poor", "train_test_gap": "poor"}
     assert answers["linear", "learning_curve"].verdict == "notice"
+
+
+def test_a_net_that_stays_at_its_closed_form_is_no_fault():
+    curves = [{"member": m, "epoch": e, "train_loss": 1.0, "val_loss": 1.0 + e} for m in range(2) for e in range(1, 8)]
+    kept = check_epochs("neural", "neural", [{"curves": curves, "best_epochs": [0, 0]}])
+    assert kept.verdict == "good" and "2 stayed at the closed form" in kept.reason
+    assert check_epochs("neural", "neural", [{"curves": curves, "best_epochs": [1, 1]}]).verdict == "poor"
 
 
 def test_rows_outside_the_training_hull():

@@ -140,17 +140,22 @@ def check_epochs(arm: str, kind: str, facts: Sequence[Mapping[str, Any]]) -> Che
     best = np.array([run[0] for run in runs])
     last = np.array([run[1] for run in runs])
     # a best epoch at the very end means that the budget, not the early stop, ended the training
-    at_end, at_start = best >= last, best <= 0
+    at_end, at_start, kept = best >= last, best == 0, best < 0
     share = float(np.mean((at_end | at_start) & (last > 0)))
     said = (
         f"best epoch {np.median(best) + 1:.0f} of {np.median(last) + 1:.0f} (medians of {len(runs)} members); "
         f"{int(at_end.sum())} were best at the last epoch, {int(at_start.sum())} at the first"
     )
+    if kept.any():  # a net that starts at a solved regression may stay there: that is an answer, not a fault
+        said += f"; {int(kept.sum())} stayed at the closed form that they start from"
     return entry.answer(arm, said, effect=share, details={"best": best.tolist(), "last": last.tolist()})
 
 
 def _runs(facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
-    """(epoch with the smallest validation loss, last epoch trained) of every member of every fold, from 0."""
+    """(epoch with the smallest validation loss, last epoch trained) of every member of every fold, from 0.
+
+    -1 for a member that no epoch has bettered: its `best_epochs` entry is 0.
+    """
     runs = []
     for fact in facts:
         curves = pd.DataFrame(fact.get("curves") or [])
@@ -158,11 +163,14 @@ def _runs(facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
             continue
         if "member" not in curves:
             curves["member"] = 0
-        for _, curve in curves.groupby("member"):
+        bettered = fact.get("best_epochs") or []
+        for member, curve in curves.groupby("member"):
             curve = curve[np.isfinite(curve["val_loss"].to_numpy(dtype=float))]
             if len(curve):
                 epochs = curve["epoch"].to_numpy(dtype=int) - int(curve["epoch"].min())
-                runs.append((int(epochs[int(np.argmin(curve["val_loss"].to_numpy()))]), int(epochs.max())))
+                best = int(epochs[int(np.argmin(curve["val_loss"].to_numpy()))])
+                kept = int(member) < len(bettered) and bettered[int(member)] == 0
+                runs.append((-1 if kept else best, int(epochs.max())))
     return runs
 
 
