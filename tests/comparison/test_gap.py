@@ -121,6 +121,21 @@ def test_a_term_that_the_formula_has_is_called_a_duplicate():
     assert "g" in gap.details["duplicates"]
 
 
+def test_many_columns_are_screened_before_their_pairs_and_the_ledger_says_so():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.normal(size=(400, 200)), columns=[f"x{k}" for k in range(200)])
+    mean = 3 * frame["x0"] * frame["x1"]
+    frame["y"] = mean + rng.normal(size=400)
+    data = Dataset.from_frame(frame, "y")
+    splits = choose_splits(data, "holdout", test_size=0.25, repeats=1)
+    arms = {"formula": FormulaRegression("y ~ x0 + x1")}
+    found = evaluate(data, splits, arms, "rmse", workers=1).predictions
+    table = pd.concat([found, found.assign(arm="neural", predicted=mean.to_numpy()[found["row"]])], ignore_index=True)
+    gap = explain_gap(data, splits, table, ("formula", "neural"), "rmse", estimators=arms, workers=1)
+    assert any(note.startswith("200 columns: only pairs of the 40") for note in gap.details["notes"])
+    assert set(gap.entries[0].details["variables"]) == {"x0", "x1"}
+
+
 @pytest.mark.parametrize("case", ["better", "constant", "failed", "few", "equal"])
 def test_refusals_say_why(case):
     data, splits, predictions, arms = world(150 if case == "few" else 240)
