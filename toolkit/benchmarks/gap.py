@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from toolkit.benchmarks._gap_effect import coefficient_coverage
 from toolkit.comparison.gap import explain_gap
 from toolkit.comparison.record import Gap
 from toolkit.data.catalog import load_dataset
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import choose_splits
+from toolkit.errors import unknown
 from toolkit.evaluation.engine import available_cores
 from toolkit.evaluation.evaluate import evaluate
 from toolkit.models.arms import ArmContext, build_arms
@@ -25,6 +27,7 @@ __all__ = ["run"]
 
 ROWS, FOLDS, NOISE = 2_000, 5, 0.1  # of a simulated draw; the stand-in for the net errs by NOISE standard deviations
 DRAWS = {"simulated": 100, "linear_truth": 100}
+COEFFICIENT = "coefficient"  # of interest, with the net in control
 MOST_ROWS = 4_000  # of a real data set
 NETS = {"neural": {"members": 2}, "boosting": {"max_iter": 300}}  # standard net; boosting where --arms asks for it
 BIKE = (
@@ -48,13 +51,20 @@ def run(
 ) -> list[dict[str, Any]]:
     """Rows of the study; `arms` names who plays the net on real data; `data` is not used."""
     rows: list[dict[str, Any]] = []
-    for case in cases or [*DRAWS, *REAL]:
-        for net in (None,) if case in DRAWS else arms or ["neural"]:
-            progress(case)
+    known = [*DRAWS, *REAL, COEFFICIENT]
+    for case in cases or known:
+        if case not in known:
+            raise unknown("case", case, known)
+        progress(case)
+        for net in (arms or ["neural"]) if case in REAL else [None]:
             begin = time.process_time()
-            made = simulated(case, DRAWS[case], progress) if net is None else real(case, net)
+            if net is not None:
+                made = real(case, net)
+            else:
+                made = coefficient_coverage() if case == COEFFICIENT else simulated(case, DRAWS[case], progress)
             seconds = round(time.process_time() - begin, 1)
-            rows += [{"case": case, "arm": net or "truth with noise", "seconds": seconds, **row} for row in made]
+            stand_in = "neural" if case == COEFFICIENT else "truth with noise"
+            rows += [{"case": case, "arm": net or stand_in, "seconds": seconds, **row} for row in made]
     return rows
 
 
