@@ -114,6 +114,31 @@ def test_a_poisson_target_is_explained_in_deviance():
     assert gap.respecified["family"] == "poisson"
 
 
+def test_the_log_of_the_target_is_a_cause_of_its_own():
+    data, splits, _, arms = world(500, 3, lambda f: np.exp(0.8 * f["a"] + 0.4 * f["b"]) * 50)
+    frame = data.frame.assign(y=np.maximum(data.frame["y"], 0.5))
+    positive = Dataset.from_frame(frame, "y")
+    found = evaluate(positive, splits, arms, "rmse", workers=1).predictions
+    mean = (np.exp(0.8 * frame["a"] + 0.4 * frame["b"]) * 50).to_numpy()
+    net = found.assign(arm="neural", predicted=mean[found["row"]])
+    table = pd.concat([found, net], ignore_index=True)
+    gap = explain_gap(positive, splits, table, ("linear", "neural"), "rmse", estimators=arms)
+    assert gap.entries[0].kind == "response scale" and gap.entries[0].details["fraction"] > 0.8
+    assert gap.respecified["formula"].startswith("np.log(y) ~ a + b")
+    assert gap.respecified["gain"] < 0.3 * gap.total
+
+
+def test_a_refit_of_the_start_is_not_put_down_to_the_first_term():
+    data, splits, predictions, _ = world(400)
+    shrunk = FormulaRegression("y ~ a + b + c + d + C(g)")
+    found = predictions[predictions["arm"] == "linear"]
+    worse = found.assign(predicted=0.5 * found["predicted"])  # a start that is far from its own least squares
+    table = pd.concat([worse, predictions[predictions["arm"] == "neural"]], ignore_index=True)
+    gap = explain_gap(data, splits, table, ("linear", "neural"), "rmse", estimators={"linear": shrunk})
+    assert gap.entries[0].kind == "refit" and gap.entries[0].share > 0
+    assert sum(e.share for e in gap.entries) == pytest.approx(gap.total, rel=1e-9)
+
+
 def test_a_term_that_the_formula_has_is_called_a_duplicate():
     data, splits, predictions, _ = world()
     arms = {"linear": FormulaRegression("y ~ C(g) + a + b + c + d")}

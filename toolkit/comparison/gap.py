@@ -24,6 +24,8 @@ from toolkit.evaluation.engine import Cache, Progress
 __all__ = ["explain_gap"]
 
 LEAST_ROWS = 200
+REFIT = "same columns, fitted again"
+LEAST_REFIT = 0.01  # share of the gap from which on a refit of the start is a step of its own
 
 
 def explain_gap(
@@ -108,20 +110,26 @@ def _explain_one(
     folds = [f for f in splits.folds if ((paired.repeat == f.repeat) & (paired.fold_label == f.fold)).any()]
     ladders = climb(dataset, target, folds, paired, estimator, held, metric, **how)
     order = common_order(ladders)
-    changed = ladders[0].ready.start.changed
-    rungs = np.repeat(paired.predicted[:, :1], len(order) + bool(changed), axis=1)
+    changed = next((ladder.ready.start.changed for ladder in ladders if ladder.ready.start.changed), "")
+    rungs = np.repeat(paired.predicted[:, :1], len(order) + 1, axis=1)
     for one, ladder in zip(folds, ladders, strict=True):
         here = np.flatnonzero((paired.repeat == one.repeat) & (paired.fold_label == one.fold))
         for k, rung in enumerate(judge_rungs(ladder, order, X.iloc[paired.row[here]], metric)):
             if rung is not None:
                 rungs[here, k] = rung
     table, (lower, upper) = shares(paired, rungs, splits.scheme, members)
-    entries = _entries(table, ladders, order, changed)
+    first = changed
+    if not changed and abs(table["fraction"].iloc[0]) < LEAST_REFIT:  # the same fit twice: no step of its own
+        rungs = rungs[:, 1:]
+        table, (lower, upper) = shares(paired, rungs, splits.scheme, members)
+    elif not changed:
+        first = REFIT
+    entries = _entries(table, ladders, order, first)
     details = {
         "metric": metric, "folds": len(folds), "start_score": paired.scores[0], "net_score": paired.scores[1],
         "duplicates": sorted({name for ladder in ladders for name in ladder.facts["duplicates"]}),
         "notes": _notes(ladders, arms[0], metric),
-        "rungs": ["start", *([f"{changed} scale"] if changed else []), *(":".join(key) for key in order), "net"],
+        "rungs": ["start", *([first] if first else []), *(":".join(key) for key in order), "net"],
         "scores": _scores(paired, rungs),
     }  # fmt: skip
     details["disagreement"] = disagreement(paired, X, entries)
@@ -146,7 +154,7 @@ def _nothing_to_explain(paired: PairedRows) -> str:
 
 
 def _entries(
-    table: pd.DataFrame, ladders: list[FoldLadder], order: list[tuple[str, ...]], changed: str
+    table: pd.DataFrame, ladders: list[FoldLadder], order: list[tuple[str, ...]], first: str
 ) -> tuple[GapEntry, ...]:
     rows, entries = table.to_dict("records"), []
 
@@ -154,9 +162,10 @@ def _entries(
         facts = {"fraction": row["fraction"], "p_value": row["p_value"], **more}
         return GapEntry(term, kind, row["share"], row["lower"], row["upper"], facts)
 
-    if changed:
-        words = f"the {changed} scale of the target"
-        entries.append(entry(f"{changed} scale", "response scale", rows.pop(0), words=words))
+    if first == REFIT:
+        entries.append(entry(REFIT, "refit", rows.pop(0), words="fitting the same columns again"))
+    elif first:
+        entries.append(entry(f"{first} scale", "response scale", rows.pop(0), words=f"the {first} scale of the target"))
     for key in order:
         candidate, count = chosen_form(ladders, key)
         name = candidate.form.name if candidate.kind == "threshold" and candidate.form else ":".join(key)
@@ -181,8 +190,9 @@ def _notes(ladders: list[FoldLadder], start: str, metric: str) -> list[str]:
     screened = max(ladder.facts["screened"] for ladder in ladders)
     if screened:
         notes.append(f"{screened} columns: only pairs of the 40 that trees use most were screened")
-    if ladders[0].ready.start.changed:
-        notes.append(f"{metric} rewards another scale than '{start}' has: the ladder changes it first")
+    moved = sum(bool(ladder.ready.start.changed) for ladder in ladders)
+    if moved:
+        notes.append(f"another scale of the target than that of '{start}' serves {metric} better in {moved} folds")
     return notes
 
 

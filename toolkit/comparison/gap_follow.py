@@ -54,7 +54,7 @@ def specification_gate(verdict: Verdict, checks: tuple[Check, ...], gap: Gap | N
     if verdict.decision != "neural" or gap is None or not gap.entries or gap.start != verdict.arms[0]:
         return verdict
     failing = [c.check for c in checks if c.arm == verdict.arms[0] and c.check in FORM_CHECKS and c.verdict == "poor"]
-    closing = [e for e in gap.entries if e.kind not in ("remainder", "response scale") and e.lower > 0]
+    closing = [e for e in gap.entries if e.kind not in ("remainder", "response scale", "refit") and e.lower > 0]
     if not failing or not closing:
         return verdict
     names = ", ".join(e.term for e in closing[:3])

@@ -86,7 +86,8 @@ def climb_fold(
     if hint is not None:
         first, second = hint
         if start.family.is_normal:
-            first, second = (start.family.forward(np.maximum(v, 0) if start.scale == "log1p" else v) for v in hint)
+            lowest = {"log1p": 0.0, "sqrt": 0.0, "log": float(y.min()) / 2}.get(start.scale, -np.inf)
+            first, second = (start.family.forward(np.maximum(v, lowest)) for v in hint)
         scaled = second - first
         scaled = np.where(np.isfinite(scaled), scaled, np.nan)
     found, facts = search_terms(ready, scaled, seed, groups)
@@ -103,10 +104,11 @@ def common_order(ladders: list[FoldLadder]) -> list[tuple[str, ...]]:
 
 
 def judge_rungs(ladder: FoldLadder, order: list[tuple[str, ...]], X: pd.DataFrame, metric: str) -> list[np.ndarray]:
-    """Predictions of the judging rows [n] at every rung: the changed response scale, then one term after the other.
+    """Predictions of the judging rows [n] at every rung: the start fitted by the ladder, then one term after the other.
 
-    A fold that did not choose a term keeps the prediction of the rung before, so that nothing about its judging rows
-    enters the choice.
+    The first rung has the columns of the start alone, on the scale that the ladder chose: what it differs from the
+    start by must not be put down to the first term. A fold that did not choose a term keeps the prediction of the rung
+    before, so that nothing about its judging rows enters the choice; without any term that is the start itself.
     """
     ready, mine = ladder.ready, {one.candidate.key: one.candidate for one in ladder.found}
     terms: list[Any] = [ready.start.term]
@@ -114,17 +116,13 @@ def judge_rungs(ladder: FoldLadder, order: list[tuple[str, ...]], X: pd.DataFram
     data = ready.encode(X)
     train = Rows(everything, ready.data, len(ready.y))
     judge = Rows(everything, data, len(X))
-    predictions: list[np.ndarray] = []
-    if ready.start.changed:
-        predictions.append(_rung(ready, train, judge, 1, metric))
-    count = 1
-    previous = predictions[-1] if predictions else None
+    previous = _rung(ready, train, judge, 1, metric) if ready.start.changed or mine else None
+    predictions: list[np.ndarray] = [previous]  # type: ignore[list-item]  # None: still the start itself
     for key in order:
         if key in mine:
             terms += mine[key].terms
-            count = len(terms)
-            previous = _rung(ready, train, judge, count, metric)
-        predictions.append(previous)  # type: ignore[arg-type]  # None: still the start itself
+            previous = _rung(ready, train, judge, len(terms), metric)
+        predictions.append(previous)  # type: ignore[arg-type]
     return predictions
 
 

@@ -33,13 +33,16 @@ def respecify(
     """Propose, refit and re-test.
 
     On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values
-    come from rows that did not discover them; the formula that is proposed holds the terms of half of the folds or more
-    whose share is above zero for certain. A regression with shrinkage (the specified one) is re-tested with it.
+    come from rows that did not discover them; the formula that is proposed holds the terms (and the scale of the
+    target) of half of the folds or more whose share is above zero for certain. A regression with shrinkage (the
+    specified one) is re-tested with it.
     """
-    start = ladders[0].ready.start
+    moved = [ladder.ready.start for ladder in ladders if ladder.ready.start.changed]
+    scale = entries[0] if len(moved) * 2 >= len(ladders) and moved and entries[0].lower > 0 else None
+    start = moved[0] if scale else ladders[0].ready.start
     by_key = {tuple(e.details["variables"]): e for e in entries if "variables" in e.details}
     kept = [k for k in order if by_key[k].details["chosen"] * 2 >= len(ladders) and by_key[k].lower > 0]
-    if not kept:
+    if not kept and scale is None:
         return {}
     agreed = [chosen_form(ladders, key)[0] for key in kept]
     formula = extended(start.formula, agreed, ladders[0]) if start.formula else ""
@@ -60,6 +63,9 @@ def respecify(
         {"term": by_key[k].term, "kind": by_key[k].kind, "p_value": by_key[k].details["p_value"],
          "chosen": by_key[k].details["chosen"], "folds": len(ladders)} for k in kept
     ]  # fmt: skip
+    if scale is not None:
+        terms.insert(0, {"term": scale.term, "kind": scale.kind, "p_value": scale.details["p_value"],
+                         "chosen": len(moved), "folds": len(ladders)})  # fmt: skip
     family = {"logistic": "binomial"}.get(start.scale, start.scale)
     return {
         "formula": formula, "score": verdict.details["scores"][ARM], "decision": verdict.decision,

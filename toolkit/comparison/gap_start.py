@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from toolkit.evaluation.scores import METRICS
 from toolkit.models.formula_design import SCALES, back_to_units, read_formula
 from toolkit.specification.columns import quoted
 from toolkit.specification.family import FAMILIES, Family
@@ -16,6 +17,7 @@ from toolkit.specification.terms import FREE
 
 __all__ = ["START", "Start", "StartTerm", "response_scale", "start_from", "to_units"]
 
+FOLDS, SURE = 5, 1.645  # of the choice of scale: inner folds, t statistic
 START = "(start)"  # key of the columns of the starting regression among the variables
 NO_FAMILY = {"sqrt": "nonnegative", "arcsinh": "real"}  # scales of a formula that are no family of the specification
 SCALE_OF = {"gaussian": "", "lognormal": "log", "log1p_normal": "log1p"}
@@ -77,6 +79,8 @@ def start_from(
     model = clone(estimator).fit(X, y) if fitted is None else fitted
     scale, groups = _scale_of(model, y), _groups(model, X)
     wanted = response_scale(scale, metric)
+    if wanted == "" and _is_plain(model) and log_serves_better(_columns(model, X), y.to_numpy(dtype=float), metric):
+        wanted = "log"
     formula, penalised = _formula(model, X, str(y.name), kinds)
     if wanted != scale and formula:
         formula = _with_response(formula, str(y.name), wanted)
@@ -90,6 +94,30 @@ def response_scale(scale: str, metric: str) -> str:
     if scale == "":
         return {"rmsle": "log1p", "poisson_deviance": "poisson", "gamma_deviance": "gamma"}.get(metric, scale)
     return scale
+
+
+def log_serves_better(columns: np.ndarray, y: np.ndarray, metric: str) -> bool:
+    """Whether the same columns predict a positive target surely better through its logarithm, out of inner folds."""
+    loss = METRICS[metric].row_loss if metric in METRICS else None
+    if loss is None or not y.min() > 0:
+        return False
+    fold = np.random.default_rng(0).permutation(len(y)) % FOLDS
+    X, gain = np.column_stack([np.ones(len(y)), columns]), np.empty(len(y))
+    for one in range(FOLDS):
+        train, judge = fold != one, fold == one
+        beta = np.linalg.lstsq(X[train], np.column_stack([y[train], np.log(y[train])]), rcond=1e-8)[0]
+        fitted, eta = X[train] @ beta[:, 1], X[judge] @ beta[:, 1]
+        spread = np.quantile(np.log(y[train]) - fitted, (np.arange(200) + 0.5) / 200)
+        through = back_to_units(np.clip(eta, fitted.min(), fitted.max()), spread, "log", metric)
+        gain[judge] = loss(y[judge], X[judge] @ beta[:, 0]) - loss(y[judge], through)
+    if METRICS[metric].greater_is_better:
+        gain = -gain
+    return bool(gain.mean() > SURE * np.sqrt(2 / len(y)) * gain.std())  # sqrt(2): folds share training rows
+
+
+def _is_plain(model: Any) -> bool:
+    """The raw linear fit, whose scale nobody chose."""
+    return hasattr(model, "encoder_") and hasattr(getattr(model, "model_", None), "coef_")
 
 
 def family_of(scale: str) -> Family:
@@ -128,7 +156,7 @@ def _columns(model: Any, X: pd.DataFrame) -> np.ndarray:
     if hasattr(model, "fits_"):
         matrix = model.design_.matrix(X)
         return matrix[:, [i for i, name in enumerate(model.design_.columns_) if name != "Intercept"]]
-    if hasattr(model, "encoder_") and hasattr(getattr(model, "model_", None), "coef_"):
+    if _is_plain(model):
         return np.asarray(model.encoder_.transform(X), dtype=float)
     predicted = np.asarray(model.predict(X), dtype=float).ravel()  # any other estimator is one column: its prediction
     if hasattr(model, "parts_"):
@@ -139,7 +167,9 @@ def _columns(model: Any, X: pd.DataFrame) -> np.ndarray:
 def _groups(model: Any, X: pd.DataFrame) -> np.ndarray:
     if hasattr(model, "parts_") and len(model.parts_) == 1:
         return model.parts_[0].design.groups[1:]
-    return np.full(_columns(model, X.iloc[:2]).shape[1], FREE)
+    count = _columns(model, X.iloc[:2]).shape[1]
+    # A logistic fit on levels that separate has no finite coefficients: one ridge stands for the arm's weak penalty
+    return np.zeros(count, int) if _is_plain(model) and hasattr(model.model_, "C") else np.full(count, FREE)
 
 
 def _formula(model: Any, X: pd.DataFrame, target: str, kinds: dict[str, str]) -> tuple[str, bool]:
@@ -150,7 +180,7 @@ def _formula(model: Any, X: pd.DataFrame, target: str, kinds: dict[str, str]) ->
     if hasattr(model, "fits_"):
         written = read_formula(model.formula)
         return (model.formula if written.target else f"{quoted(target)} ~ {written.right}"), False
-    if hasattr(model, "encoder_") and hasattr(getattr(model, "model_", None), "coef_"):
+    if _is_plain(model):
         pieces = [
             quoted(str(name))
             if pd.api.types.is_numeric_dtype(X[name].dtype) and kinds.get(name) not in ("text", "date")
