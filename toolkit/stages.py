@@ -235,7 +235,7 @@ def evidence(todo: Plan, evaluation: Evaluation) -> dict[str, Any]:
         "costs": costs(evaluation),
         "seed": todo.splits.seed,
         "reference": todo.pair[kinds.index("regression")] if kinds.count("regression") == 1 else None,
-        "nested": todo.splits.scheme in TIME_SCHEMES and kinds == NESTED,
+        "nested": (todo.series is not None or todo.splits.scheme in TIME_SCHEMES) and kinds == NESTED,
         "quick": todo.quick,
     }
 

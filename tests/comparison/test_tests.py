@@ -195,6 +195,9 @@ def test_panels_take_the_widest_of_their_variances():
     design = make_design(paired, "rolling_origin")
     assert design.kind == "panel" and design.n == 20
     assert sum_covariance(paired.weight * (paired.gain - paired.estimate), design)[2] in ("serial", "series", "two-way")
+    one_date = pair_rows(origins_table(origins=1, series=12), "mae", PAIR)
+    by_series = row_test(one_date, make_design(one_date, "rolling_origin"))
+    assert by_series.name == "series_test" and by_series.n == 12
     few = make_design(pair_rows(origins_table(origins=20, series=3), "mae", PAIR), "rolling_origin")
     assert few.kind == "time" and "3 series" in few.notes[0]
 

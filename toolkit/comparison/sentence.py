@@ -13,6 +13,7 @@ __all__ = ["number", "percent", "probability", "verdict_reasons", "verdict_sente
 TEST_WORDS = {
     "corrected_row_test": "row-level test over all folds",
     "corrected_t": "corrected t test over folds",
+    "series_test": "test with the series as independent units",
     "paired_bootstrap": "studentised bootstrap of paired differences",
     "paired_t": "paired test of row differences",
     "diebold_mariano_fixed_b": "Diebold-Mariano test with fixed-b variance",

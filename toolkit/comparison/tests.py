@@ -65,8 +65,9 @@ def row_test(paired: PairedRows, design: Design) -> Estimate:
     details = {"unit": design.unit, "covariance": how, "inflation": design.inflation}
     if design.ordered:
         details |= {"terms": cosine_terms(design.n, design.overlap), "overlap": design.overlap}
+    series = design.kind == "panel"  # too few dates: the series carry the test
     return Estimate(
-        "diebold_mariano_fixed_b" if design.ordered else "corrected_row_test",
+        "diebold_mariano_fixed_b" if design.ordered else "series_test" if series else "corrected_row_test",
         gain,
         float(np.sqrt(max(variance[0, 0], 0.0))),
         df,
