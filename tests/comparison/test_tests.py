@@ -223,6 +223,18 @@ def test_confidence_set_drops_the_bad_arm():
     assert found["regression"].details["included"] or found["neural"].details["included"]
 
 
+def test_confidence_set_over_folds_counts_the_luck_of_training_rows():
+    table = folds_table(n=500, gain=0.03)
+    third = folds_table(n=500, gain=0.03, seed=0, noise=0.3).query("arm == 'neural'").assign(arm="third")
+    tables = pd.concat([table, third]).drop(columns="n_train")
+
+    def p_values(n_train: int) -> np.ndarray:
+        return np.array([t.p_value for t in confidence_set(tables, "rmse", (*PAIR, "third"), n_train=n_train)])
+
+    many, few = p_values(10**9), p_values(250)  # a variance factor of 1 and of 3
+    assert (few >= many).all() and (few > many).any()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
