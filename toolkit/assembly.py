@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["costs", "record", "versions"]
 
+OF_THE_FORM = ("formula", "family", "parameters", "terms", "tables", "summary", "frozen", "notes")
+
 LIBRARIES = ("pandas", "numpy", "scikit-learn", "statsmodels", "torch", "pytorch-lightning", "mlflow")
 
 
@@ -63,6 +65,8 @@ def _arm_result(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame, name: 
     facts = evaluation.facts.get(name, ())
     model = evaluation.models.get(name)
     whole = getattr(model, "fit_info_", None) or (facts[-1] if facts else {})
+    if facts:  # what the arm says of its form is said of the fit on all rows, as its formula is
+        facts = ({**facts[0], **{key: whole[key] for key in OF_THE_FORM if key in whole}}, *facts[1:])
     mine = scores[scores["arm"] == name]
     told = evaluation.train_scores
     train = told[told["arm"] == name].groupby("metric")["value"].mean().to_dict()

@@ -230,16 +230,19 @@ def _estimate(form: str, y: np.ndarray, targets: tuple[str, ...], lags: int, ran
         def granger(effect: int, cause: int) -> Any:
             return fit.test_causality(effect, [cause], kind="f")
 
-    roots = np.sort(np.abs(np.linalg.eigvals(_companion(np.asarray(representation)))))[::-1]
-    free = roots[y.shape[1] - rank :] if form == "vecm" else roots  # a VECM has as many roots at 1 as common trends
+    roots = np.linalg.eigvals(_companion(np.asarray(representation)))
+    # A VECM has as many roots at 1 as common trends; they are those nearest to it.
+    trends = y.shape[1] - rank if form == "vecm" else 0
+    free = np.abs(roots[np.argsort(np.abs(roots - 1))[trends:]])
+    largest = float(free.max(initial=0.0))
     white = fit.test_whiteness(nlags=order + 6, adjusted=True)
     return {
         "order": order,
         "coefficients": np.asarray(representation),
         "constant": np.asarray(constant).ravel(),
         "sigma": np.asarray(sigma),
-        "stable": bool(free[0] < 1) if len(free) else True,
-        "largest_root": float(free[0]) if len(free) else 0.0,
+        "stable": largest < 1,
+        "largest_root": largest,
         "whiteness": {"statistic": float(white.test_statistic), "p_value": float(white.pvalue), "lags": order + 6},
         "granger": [
             {"cause": targets[a], "effect": targets[b], **_test(granger(b, a), len(targets))}
