@@ -134,6 +134,14 @@ def test_coefficients_that_no_longer_serve_are_called():
     assert same.verdict == "good" and same.effect == 0 and same.p_value == 1
 
 
+def test_few_unseen_rows_are_joined_by_seen_ones_and_the_answer_says_so():
+    few = table(autoregressive(0.8, n=120)).assign(unseen=lambda t: t["step"] >= 110)
+    found = ask(few)["innovation_ljung_box"]
+    assert found.verdict == "poor" and found.details["n"] == 120 and "seen in training" in found.reason
+    enough = ask(few.assign(unseen=few["step"] >= 60))["innovation_ljung_box"]
+    assert enough.details["n"] == 60 and enough.details["rows"] == "after the first origin"
+
+
 def test_in_sample_innovations_come_before_later_ones():
     both = pd.concat([table(autoregressive(0.9), in_sample=True, model_df=2), table(noise(), fold=0)])
     found = ask(both)

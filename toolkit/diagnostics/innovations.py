@@ -29,6 +29,8 @@ __all__ = ["NAMES", "Line", "innovation_checks", "lines_of"]
 
 NAMES = tuple(row[0] for row in INNOVATIONS)
 FEWEST = 30  # innovations of a series; below this chi-squared limits are poor
+IN_SAMPLE, LATER = "in-sample", "after the first origin"
+AROUND = "around the first origin, most of them seen in training: a doubt counts for more than a pass"
 MOST_LAGS = 10  # without a season (FPP3, 5.4); two seasons with one, a fifth of the rows at most
 
 
@@ -73,8 +75,7 @@ def innovation_checks(
         said = [fact["innovations"] for fact in info.get("facts") or () if fact.get("innovations")]
         why = str(said[0]) if said else "this arm hands over no one-step innovations"
         return [CATALOGUE[name].not_applicable(arm, why) for name in NAMES]
-    lines = lines_of(table)
-    where = "in-sample" if bool(table["in_sample"].any()) else "after the first origin"
+    lines, where = lines_of(table)
     asks: dict[str, Callable[[Line], Found | str]] = {
         "innovation_ljung_box": lambda line: _ljung_box(line, periods),
         "innovation_arch": _arch,
@@ -88,11 +89,20 @@ def innovation_checks(
     return [*answers, check_origin_stability(arm, info, table)]
 
 
-def lines_of(table: pd.DataFrame) -> list[Line]:
-    """In-sample innovations of the newest fit where there are some, else those that the first fit has not seen."""
+def lines_of(table: pd.DataFrame) -> tuple[list[Line], str]:
+    """Innovations, and which rows they are of.
+
+    In-sample ones of the newest fit where the arm gives them; else those of the first fit on rows that it has not seen,
+    or, where these are too few, on all rows that are there.
+    """
     inside = table["in_sample"].to_numpy(dtype=bool)
-    some = table[inside] if inside.any() else table
-    some = some[some["fold"] == (some["fold"].max() if inside.any() else some["fold"].min())]
+    if inside.any():
+        some, where = table[inside & (table["fold"] == table.loc[inside, "fold"].max()).to_numpy()], IN_SAMPLE
+    else:
+        first = table[table["fold"] == table["fold"].min()]
+        later = first[first["unseen"].astype(bool)]
+        enough = len(later) and later.groupby("series").size().median() >= FEWEST
+        some, where = (later, LATER) if enough else (first, AROUND)
     found = []
     for name, part in some.groupby("series", sort=False):
         part = part.sort_values("step")
@@ -100,7 +110,7 @@ def lines_of(table: pd.DataFrame) -> list[Line]:
         seen = np.isfinite(error)
         step = part["step"].to_numpy(dtype=np.int64)
         found.append(Line(name, error[seen], step[seen], int(part["model_df"].iloc[0])))
-    return found
+    return found, where
 
 
 def _on_scale(part: pd.DataFrame) -> np.ndarray:

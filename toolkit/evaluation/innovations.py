@@ -29,6 +29,7 @@ __all__ = ["COLUMNS", "Watch", "one_step_errors", "watch"]
 COLUMNS = ("arm", "fold", "series", "target", "step", "observed", "predicted", "in_sample", "unseen", "model_df",
            "power")  # fmt: skip
 MOST_ROWS = 2_000  # of a series, the latest: enough for every test
+LEAST_ROWS = 120  # of a series, reaching back before the first origin where fewer come after it
 MOST_SERIES = 30  # of a panel, evenly spread
 
 
@@ -41,7 +42,7 @@ class Watch:
     rows : ndarray of int
         Positions in the data of the chosen series, up to the last judged row of each.
     counts : dict
-        Series -> its rows after the first origin.
+        Series -> its latest rows that are looked at: those after the first origin, and some before if these are few.
     past : ndarray of int
         The part of `rows` that is known at the last origin.
     newest : int
@@ -55,7 +56,7 @@ class Watch:
 
 
 def watch(data: SeriesData, folds: Sequence[Fold], newest: int) -> Watch:
-    """The rows after the first origin, of at most `MOST_SERIES` series that are judged from it.
+    """The rows around and after the first origin, of at most `MOST_SERIES` series that are judged from it.
 
     Parameters
     ----------
@@ -73,8 +74,10 @@ def watch(data: SeriesData, folds: Sequence[Fold], newest: int) -> Watch:
     chosen = (keys.isin(names) & keys.isin(stop.index)).to_numpy()
     rows = np.flatnonzero(chosen & (position <= keys.map(stop).fillna(-1)).to_numpy())
     before = np.intersect1d(rows, past_rows(data, first))
-    later = keys.iloc[np.setdiff1d(rows, before)].value_counts()
-    counts = {name: int(min(later.get(name, 0), MOST_ROWS)) for name in names}
+    later, length = keys.iloc[np.setdiff1d(rows, before)].value_counts(), keys.iloc[rows].value_counts()
+    counts = {
+        name: int(np.clip(later.get(name, 0), min(LEAST_ROWS, length.get(name, 1) - 1), MOST_ROWS)) for name in names
+    }
     return Watch(rows, counts, np.intersect1d(rows, past_rows(data, last)), newest)
 
 
