@@ -18,6 +18,8 @@ from toolkit.models.neural.hidden import hidden_layer, narrow_product
 __all__ = ["Columns", "DropoutMasks", "RealMLP", "stacked"]
 
 Generators = Sequence[torch.Generator]
+POINTS = 5  # training rows whose mixture places a bias at first
+LEAST_SPREAD = 1e-6  # a unit that varies less on the training rows keeps its weights
 
 
 class Columns:
@@ -63,26 +65,45 @@ class DropoutMasks:
         return masks
 
 
-class HiddenLayer(nn.Module):
-    """Mish_a(x W / sqrt(d_in) + b), one learnable a per unit: [K, B, d_in] -> [K, B, d_out] (see `hidden_layer`)."""
+class StackedLinear(nn.Module):
+    """Weight and bias of x W / sqrt(d_in) + b for every member, [K, d_in, d_out] and [K, 1, d_out]."""
 
     def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
         super().__init__()
         self.weight = stacked(generators, d_in, d_out)
         self.bias = stacked(generators, 1, d_out)
+
+    @torch.no_grad()
+    def start_from_data(self, x: Tensor, generators: Generators) -> None:
+        """Scale the units to variance 1 on the rows x [K, R, d_in] and put their kinks inside the data.
+
+        A bias is minus a random convex combination of five values of its unit (RealMLP's initial numbers "std" and
+        "he+5", arXiv 2407.04491, section A.1).
+        """
+        z = torch.bmm(x, self.weight).div_(math.sqrt(x.shape[-1]))
+        spread = z.std(dim=1, correction=0, keepdim=True)
+        spread = torch.where(spread > LEAST_SPREAD, spread, 1.0)
+        self.weight.div_(spread)
+        z.div_(spread)
+        for k, generator in enumerate(generators):
+            rows = torch.randint(x.shape[1], (POINTS, z.shape[-1]), generator=generator)
+            share = torch.empty(POINTS, z.shape[-1]).exponential_(generator=generator)
+            self.bias[k, 0] = -(z[k].gather(0, rows) * share).sum(dim=0) / share.sum(dim=0)
+
+
+class HiddenLayer(StackedLinear):
+    """Mish_a(x W / sqrt(d_in) + b), one learnable a per unit: [K, B, d_in] -> [K, B, d_out] (see `hidden_layer`)."""
+
+    def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
+        super().__init__(generators, d_in, d_out)
         self.slope = nn.Parameter(torch.ones(len(generators), 1, d_out))
 
     def forward(self, x: Tensor, mask: Tensor | None, precision: torch.dtype | None) -> Tensor:
         return hidden_layer(x, self.weight, self.bias, self.slope, mask, precision)
 
 
-class LastLayer(nn.Module):
-    """x W / sqrt(d_in) + b for every member, b = 0 at first: [K, B, d_in] -> [K, B, d_out]."""
-
-    def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
-        super().__init__()
-        self.weight = stacked(generators, d_in, d_out)
-        self.bias = nn.Parameter(torch.zeros(len(generators), 1, d_out))
+class LastLayer(StackedLinear):
+    """x W / sqrt(d_in) + b for every member: [K, B, d_in] -> [K, B, d_out]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return narrow_product(x.to(self.weight.dtype), self.weight, self.bias)
@@ -169,14 +190,27 @@ class RealMLP(nn.Module):
         self.dropped = [(width,)] * depth  # what a mask multiplies, per row
 
     def forward(self, x: Tensor, codes: Tensor | None = None, masks: list[Tensor] | None = None) -> Tensor:
+        x = self._embedded(x, codes)
+        for i, layer in enumerate(self.layers):  # the first reads the table's own numbers, which are not rounded
+            x = layer(x, None if masks is None else masks[i], self.precision if i else None)
+        return self.last(x).unsqueeze(1)
+
+    def _embedded(self, x: Tensor, codes: Tensor | None) -> Tensor:
+        """What the first layer reads, [K, B, d_in]."""
         if self.periodic is not None:
             x = torch.cat([self.periodic(x[..., : self.numbers]), x[..., self.numbers :]], dim=-1)
         if self.categories is not None:
             x = torch.cat([x, self.categories(codes)], dim=-1)
-        x = x * self.scale
-        for i, layer in enumerate(self.layers):  # the first reads the table's own numbers, which are not rounded
-            x = layer(x, None if masks is None else masks[i], self.precision if i else None)
-        return self.last(x).unsqueeze(1)
+        return x * self.scale
+
+    @torch.no_grad()
+    def start_from_data(self, x: Tensor, codes: Tensor, generators: Generators) -> None:
+        """Fit the initial numbers of every layer to some training rows of each member, [K, R, ...]."""
+        x = self._embedded(x, codes)
+        for layer in self.layers:
+            layer.start_from_data(x, generators)
+            x = layer(x, None, None)
+        self.last.start_from_data(x, generators)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict]:
         """Parameters with the learning-rate factors and decay of the recipe (scale x6, biases and embeddings x.1)."""

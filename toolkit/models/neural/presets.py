@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +23,7 @@ __all__ = ["ARCHITECTURES", "PRESETS", "Preset", "Recipe", "build_network", "des
 ARCHITECTURES = ("realmlp", "tabm")
 INNER_FOLDS = 5
 LEAST_EPOCHS = 16
+START_ROWS = 1024  # training rows of a member to which its initial numbers are fitted
 MOST_EMBEDDED = 300  # numeric columns; beyond, the periodic embedding would take more memory than the net
 
 
@@ -180,11 +182,30 @@ def get_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def build_network(recipe: Recipe, generators: Sequence[torch.Generator], table: Table, outputs: int) -> nn.Module:
-    """A fresh stack for a recipe, each member drawn from its own generator."""
+def build_network(
+    recipe: Recipe,
+    generators: Sequence[torch.Generator],
+    table: Table,
+    outputs: int,
+    rows: Sequence[np.ndarray] | None = None,
+) -> nn.Module:
+    """A fresh stack for a recipe, each member drawn from its own generator.
+
+    `rows` are the training rows of each member; RealMLP fits its initial numbers to some of them.
+    """
     if recipe.architecture == "tabm":
         edges = quantile_edges(table.inputs[:, : table.columns.numbers])
         return TabM(generators, table.columns, edges, outputs, recipe.width, recipe.depth, recipe.heads)
     periodic = table.columns.numbers <= MOST_EMBEDDED
     precision = getattr(torch, recipe.precision)
-    return RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth, periodic, precision)
+    network = RealMLP(generators, table.columns, outputs, recipe.width, recipe.depth, periodic, precision)
+    if rows is not None:
+        count = min(START_ROWS, recipe.rows_per_epoch or START_ROWS, *(len(own) for own in rows))
+        drawn = [
+            own[torch.randperm(len(own), generator=g)[:count].numpy()] for own, g in zip(rows, generators, strict=True)
+        ]
+        chosen = np.stack(drawn)
+        network.start_from_data(
+            torch.from_numpy(table.inputs[chosen]), torch.from_numpy(table.codes[chosen]), generators
+        )
+    return network

@@ -56,7 +56,8 @@ def train_stack(
     recipe = replace(recipe, rows_per_epoch=recipe.rows_per_epoch or min(len(m.train) for m in members))
 
     def build(members: Sequence[Member], recipe: Recipe) -> StackModule:
-        network = build_network(recipe, generators(members, 0), table, loss.outputs(table.target.shape[1]))
+        outputs, rows = loss.outputs(table.target.shape[1]), [m.train for m in members]
+        network = build_network(recipe, generators(members, 0), table, outputs, rows)
         return TableModule(network, table, members, recipe, loss, progress)
 
     return train_members(build, members, recipe, accelerator, threads)
