@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.benchmarks import _neural_cost, _neural_coverage
+from toolkit.benchmarks import _neural_cost, _neural_coverage, _neural_peer
+from toolkit.benchmarks._kept import Kept
 from toolkit.benchmarks._neural_cases import CASES, Case, Split, cases_in
 from toolkit.errors import unknown
+from toolkit.evaluation.engine import available_cores
 from toolkit.evaluation.scores import get_metric, score
 from toolkit.models.neural.regression import NeuralClassifier, NeuralRegression
 
-__all__ = ["measure_split", "run", "summary_row"]
+__all__ = ["measure_split", "numbered_split", "run", "summary_row"]
 
 ARMS = ("quick", "standard", "thorough")  # presets; the bars are those of `standard`, which runs when none is named
 
@@ -39,31 +41,38 @@ def run(
     data : Path or None
         Folder with other cases in the form of the published splits.
     progress : callable
-        Receives a line of text after every split.
+        Receives a line of text after every case.
     splits : int or None
         At most this many splits of a case; the rows say how many.
     """
     accuracy = CASES if data is None else cases_in(data)
-    others = {} if data is not None else {**_neural_cost.CASES, **_neural_coverage.CASES}
+    others = {} if data is not None else {**_neural_cost.CASES, **_neural_coverage.CASES, **_neural_peer.CASES}
     for name in cases or ():
         if name not in accuracy and name not in others:
             raise unknown("case", name, [*accuracy, *others])
     for name in arms or ():
         if name not in ARMS:
             raise unknown("arm", name, ARMS)
-    rows = []
+    rows, kept = [], Kept("neural")
     for name in cases or [*accuracy, *others]:
         if name in others:
             rows += others[name](progress)
             continue
+        case = accuracy[name]
+        count = case.splits if splits is None else min(splits, case.splits)
         for arm in arms or ["standard"]:
-            case = accuracy[name]
-            results = []
-            for i, split in enumerate(islice(case.load(), splits)):
-                results.append(measure_split(case, split, arm))
-                progress(f"{name} {arm}: split {i + 1} of {case.splits}, {case.metric} {results[-1]['score']:.5g}")
+            calls = [(name, number, arm, None if data is None else str(data)) for number in range(count)]
+            results = kept.parts(numbered_split, calls, available_cores())
             rows.append(summary_row(case, arm, results))
+            progress(f"{name} {arm}: {case.metric} {rows[-1]['value']:.5g}, {rows[-1]['note']}")
+    kept.forget()
     return rows
+
+
+def numbered_split(name: str, number: int, preset: str, data: str | None = None) -> dict[str, float]:
+    """`measure_split` for a case by name and a split by number; every split is kept until all are done."""
+    case = (CASES if data is None else cases_in(Path(data)))[name]
+    return measure_split(case, next(islice(case.load(), number, None)), preset)
 
 
 def measure_split(case: Case, split: Split, preset: str) -> dict[str, float]:
