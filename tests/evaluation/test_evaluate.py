@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -170,3 +171,43 @@ def test_in_sample_scores_come_beside_every_fold() -> None:
     y = dataset.frame["y"].to_numpy()[fold.train]
     value = train.query("fold == 0 and metric == 'rmse'")["value"].item()
     assert value == pytest.approx(np.std(y))
+
+
+class TrainsTogether(Peeking):
+    """Says that its folds are cheaper together, and counts how often it is asked to train them so."""
+
+    together: ClassVar[list[int]] = []
+
+    def stacks_folds(self) -> bool:
+        return True
+
+    def fit_folds(self, X: pd.DataFrame, y: pd.Series, folds: list[np.ndarray]) -> list:
+        self.together.append(len(folds))
+        return [TrainsTogether().fit(X.iloc[rows], y.iloc[rows]) for rows in folds]
+
+
+def test_folds_are_trained_at_once_where_the_arm_asks_for_it(tmp_path: Path):
+    dataset, splits = make()
+    TrainsTogether.together = []
+    cache = Cache(tmp_path)
+    whole = evaluate(dataset, splits, {"x": TrainsTogether()}, "rmse", workers=1, cache=cache)
+    alone = evaluate(dataset, splits, {"x": Peeking()}, "rmse", workers=1)
+    assert TrainsTogether.together == [3]
+    pd.testing.assert_frame_equal(whole.predictions, alone.predictions)
+    assert [facts["rows"] for facts in whole.facts["x"]] == [facts["rows"] for facts in alone.facts["x"]]
+    evaluate(dataset, splits, {"x": TrainsTogether()}, "rmse", workers=1, cache=cache)
+    assert TrainsTogether.together == [3]  # all folds are known
+
+
+def test_folds_that_fail_together_are_tried_alone():
+    class Fails(Fragile):
+        def stacks_folds(self) -> bool:
+            return True
+
+        def fit_folds(self, *_: object) -> list:
+            raise RuntimeError("all folds at once")
+
+    dataset, splits = make()
+    outcome = evaluate(dataset, splits, {"x": Fails()}, "rmse", workers=1)
+    assert len(outcome.failures["x"]) == 2
+    assert all("row 0 is poison" in failure for failure in outcome.failures["x"])

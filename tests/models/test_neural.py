@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from toolkit.errors import InputError
 from toolkit.models.neural.presets import PRESETS, describe_presets, recipe_for
@@ -201,3 +202,30 @@ def test_leaves_nothing_on_disk_and_says_nothing(mixed, tmp_path, monkeypatch, c
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
     assert len(recwarn) == 0
+
+
+@pytest.mark.parametrize("face", [NeuralRegression, NeuralClassifier])
+def test_folds_trained_as_one_stack_are_the_folds_trained_alone(mixed, face):
+    X, y = mixed
+    X = X.drop(columns=["many", "day"])  # the levels of the first differ between the folds: no common stack
+    y = (y > np.median(y)).astype(int) if face is NeuralClassifier else y
+    folds = [np.flatnonzero(np.arange(len(X)) % 4 != k)[:150] for k in (0, 1)]
+    net = face(**SMALL)
+    tasks = [task for rows in folds for task in clone(net)._begin(X.iloc[rows], y[rows])]
+    assert tasks[0].alike == tasks[1].alike
+    for rows, together in zip(folds, net.fit_folds(X, y, folds), strict=True):
+        alone = face(**SMALL).fit(X.iloc[rows], y[rows])
+        told = together.fit_info_
+        assert told["best_epochs"] == alone.fit_info_["best_epochs"]
+        assert {row["member"] for row in told["curves"]} == set(range(told["members"]))
+        np.testing.assert_allclose(together.predict_members(X), alone.predict_members(X), rtol=2e-3, atol=2e-3)
+
+
+def test_folds_that_do_not_fit_into_one_stack_are_trained_all_the_same(mixed):
+    X, y = mixed
+    X = X[["number", "few"]].assign(few=np.where(np.arange(len(X)) < 150, X["few"], "u"))
+    folds = [np.arange(150), np.arange(150, 300)]  # the second sees a constant column less
+    nets = NeuralRegression(**SMALL).fit_folds(X, y, folds)
+    assert [net.stacks_[0].encoder.columns.flags for net in nets] == [3, 0]
+    alone = NeuralRegression(**SMALL).fit(X.iloc[folds[1]], y[folds[1]])
+    np.testing.assert_allclose(nets[1].predict(X), alone.predict(X), rtol=1e-5)

@@ -14,7 +14,7 @@ from toolkit.models.neural.hidden import hidden_layer, narrow_product
 from toolkit.models.neural.losses import LOSSES, Quantile
 from toolkit.models.neural.networks import Columns, DropoutMasks, PeriodicEmbedding, RealMLP
 from toolkit.models.neural.networks_tabm import TabM, quantile_edges
-from toolkit.models.neural.presets import PUBLISHED, Recipe
+from toolkit.models.neural.presets import PUBLISHED, Recipe, build_network
 from toolkit.models.neural.stack import train_stack
 from toolkit.models.neural.training import Member, Table, clip_by_member
 
@@ -126,6 +126,22 @@ def test_hidden_layer_in_bfloat16_is_the_layer_up_to_rounding():
 def test_narrow_product_is_the_product(outputs):
     x, weight, bias = torch.randn(2, 7, 6), torch.randn(2, 6, outputs), torch.randn(2, 1, outputs)
     torch.testing.assert_close(narrow_product(x, weight, bias), x @ weight / 6**0.5 + bias)
+
+
+def test_first_numbers_are_fitted_to_training_rows():
+    table, members, recipe = a_table(400), three_members(400), Recipe(width=32)
+    seeds = [torch.Generator().manual_seed(m.seed) for m in members]
+    net = build_network(recipe, seeds, table, 1, [m.train[:200] for m in members])
+    x, codes = torch.from_numpy(table.inputs), torch.from_numpy(table.codes)
+    with torch.no_grad():
+        h = net._embedded(*(t.expand(3, -1, -1) for t in (x, codes)))
+        for layer in [*net.layers, net.last]:
+            z = torch.baddbmm(layer.bias, h, layer.weight, alpha=h.shape[-1] ** -0.5)
+            rows = [torch.from_numpy(m.train[:200]) for m in members]
+            spread = torch.stack([z[k, own].std(dim=0, correction=0) for k, own in enumerate(rows)])
+            torch.testing.assert_close(spread, torch.ones_like(spread), rtol=1e-3, atol=1e-3)
+            assert bool(((z.amin(dim=1) <= 0) & (z.amax(dim=1) >= 0)).all())  # the kink lies inside the data
+            h = layer(h, None, None) if layer is not net.last else h
 
 
 def test_periodic_embedding_is_its_formula():

@@ -32,6 +32,7 @@ class Cell:
     key: str = ""
     keep_model: bool = False  # fitted on all rows, to be used
     hold_model: bool = False  # fitted on a fold, to be looked at
+    fitted: float | None = None  # seconds that it took, if the estimator has been fitted with those of other folds
 
     @property
     def label(self) -> str:
@@ -66,13 +67,14 @@ def fit_cell(
 ) -> CellResult:
     """Fit one clone on the training rows, predict the judging rows; a failure becomes a named outcome."""
     try:
-        estimator = clone(cell.estimator)
-        for limit in ("threads", "n_jobs"):
-            if limit in estimator.get_params(deep=False):
-                estimator.set_params(**{limit: threads})
         X_train, y_train = X.iloc[cell.train], y.iloc[cell.train]
-        begin = time.perf_counter()
-        estimator.fit(X_train, y_train, **_told(estimator, roles, cell.train))
+        begin = time.perf_counter() - (cell.fitted or 0.0)
+        estimator = cell.estimator if cell.fitted else clone(cell.estimator)
+        if cell.fitted is None:
+            for limit in ("threads", "n_jobs"):
+                if limit in estimator.get_params(deep=False):
+                    estimator.set_params(**{limit: threads})
+            estimator.fit(X_train, y_train, **_told(estimator, roles, cell.train))
         fitted = time.perf_counter()
         facts = dict(getattr(estimator, "fit_info_", {}))
         if cell.keep_model:

@@ -15,6 +15,7 @@ from toolkit.data.dataset import Dataset
 from toolkit.data.splits import Splits
 from toolkit.evaluation.cells import Cell, CellResult, fit_cell
 from toolkit.evaluation.engine import Cache, Plan, Progress, content_hash, plan_workers, run_cells
+from toolkit.evaluation.folds import fit_together
 from toolkit.evaluation.provenance import code_of, toolkit_code
 from toolkit.evaluation.scores import metrics_for
 
@@ -73,6 +74,7 @@ def evaluate(
     """
     cells = make_cells(dataset, splits, arms, metric, refit, hold)
     plan = plan_workers(len(cells), len(dataset.frame), workers)
+    cells = fit_together(cells, dataset.X, dataset.y, _roles(dataset), cache)
     fit = partial(fit_cell, X=dataset.X, y=dataset.y, roles=_roles(dataset), **_context(dataset, metric, plan))
     results = run_cells(cells, fit, plan, cache, progress, backend)
     judged = [(cell, result) for cell, result in zip(cells, results, strict=True) if not cell.keep_model]

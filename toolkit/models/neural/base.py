@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,11 @@ from torch import nn
 from toolkit.errors import InputError
 from toolkit.models.neural.losses import Loss
 from toolkit.models.neural.preprocessing import TableEncoder
-from toolkit.models.neural.presets import INNER_FOLDS, Recipe, get_preset, recipe_for
+from toolkit.models.neural.presets import INNER_FOLDS, get_preset, recipe_for
+
+if TYPE_CHECKING:
+    from toolkit.models.neural.stack import Trained
+    from toolkit.models.neural.together import Task
 
 __all__ = ["NeuralBase"]
 
@@ -32,10 +37,13 @@ class FittedStack:
     encoder: TableEncoder
     network: nn.Module
 
-    @torch.no_grad()
     def responses(self, frame: pd.DataFrame, loss: Loss, raw: bool = False) -> np.ndarray:
         """Response of every member on the scale of the loss (`raw`: before the link), [K, n, outputs]."""
-        inputs, codes = self.encoder.transform(frame)
+        return self.on_inputs(*self.encoder.transform(frame), loss, raw)
+
+    @torch.no_grad()
+    def on_inputs(self, inputs: np.ndarray, codes: np.ndarray, loss: Loss, raw: bool = False) -> np.ndarray:
+        """The same for rows that are encoded already."""
         members = len(next(self.network.parameters()))
         parts = []
         for start in range(0, len(inputs), PREDICT_ROWS):
@@ -107,29 +115,24 @@ class NeuralBase(BaseEstimator):
         _check_n_features(self, X, reset=reset)
         return X.set_axis([str(name) for name in X.columns], axis=1)
 
-    def _fit_members(
+    def _tasks(
         self, frame: pd.DataFrame, target: np.ndarray, weight: np.ndarray, loss: Loss, groups: np.ndarray | None
-    ) -> list[list[np.ndarray]]:
-        """Train every architecture of the preset on scaled targets [n, targets]; sets `stacks_` and `fit_info_`.
-
-        Returns the rows that each member of each stack held out.
-        """
-        from toolkit.models.neural.stack import resolve_accelerator, train_stack
+    ) -> list[Task]:
+        """What has to be trained on scaled targets [n, targets]: one task for every architecture of the preset."""
+        from toolkit.models.neural.stack import resolve_accelerator
+        from toolkit.models.neural.together import Task
         from toolkit.models.neural.training import Table
         from toolkit.models.neural.tuning import tune_recipe
 
         if len(frame) < 2:
             raise InputError(f"at least 2 training rows are needed, got n_samples = {len(frame)}")
         device = resolve_accelerator(self.accelerator)
-        preset = get_preset(self.preset)
-        architectures = preset.architectures if self.architecture is None else (self.architecture,)
-        info: dict[str, Any] = {"members": 0, "parameters": 0, "best_epochs": [], "curves": [], "findings": []}
-        info |= {"notes": [], "restarts": []}
-        self.stacks_, held = [], []
+        architectures = get_preset(self.preset).architectures if self.architecture is None else (self.architecture,)
+        tasks = []
         for architecture in architectures:
             members = self._members(len(frame), target, groups, architecture)
             fewest = min(len(m.train) for m in members)
-            recipe = recipe_for(self.preset, architecture, fewest, device, self._overrides())
+            recipe, note = recipe_for(self.preset, architecture, fewest, device, self._overrides()), None
             scaling = "quantile" if architecture == "tabm" else "robust"
             encoder = TableEncoder(self.kinds, scaling, self.random_state).fit(frame)
             inputs, codes = encoder.transform(frame)
@@ -138,13 +141,35 @@ class NeuralBase(BaseEstimator):
                 recipe, note = tune_recipe(
                     table, members, recipe, loss, self.tune, self.accelerator, self.threads, self.random_state
                 )
-                info["notes"].append(note)
-            trained = train_stack(table, members, recipe, loss, self.accelerator, self.threads, self.progress)
-            self.stacks_.append(FittedStack(architecture, encoder, trained.network))
-            held.append([m.hold for m in trained.members])
-            _record(info, trained, recipe, encoder, architecture)
+            tasks.append(Task(architecture, encoder, table, members, recipe, loss, note))
+        return tasks
+
+    def stacks_folds(self) -> bool:
+        """Whether the folds of an evaluation are better trained together (`fit_folds`): on a GPU."""
+        from toolkit.models.neural.stack import resolve_accelerator
+
+        return resolve_accelerator(self.accelerator) == "cuda"
+
+    def fit_folds(self, X: pd.DataFrame, y: Any, folds: Sequence[np.ndarray], **roles: Any) -> list[Any]:
+        """One fitted clone per fold, all trained as one stack; see `toolkit.models.neural.together.fit_folds`."""
+        from toolkit.models.neural.together import fit_folds
+
+        return fit_folds(self, X, y, folds, **roles)
+
+    def _train(self, tasks: list[Task]) -> list[Trained]:
+        from toolkit.models.neural.together import train_tasks
+
+        return train_tasks(tasks, self.accelerator, self.threads, self.progress)
+
+    def _keep(self, tasks: list[Task], trained: list[Trained]) -> None:
+        """Set `stacks_` and `fit_info_`."""
+        info: dict[str, Any] = {"members": 0, "parameters": 0, "best_epochs": [], "curves": [], "findings": []}
+        info |= {"notes": [task.note for task in tasks if task.note], "restarts": []}
+        self.stacks_ = []
+        for task, one in zip(tasks, trained, strict=True):
+            self.stacks_.append(FittedStack(task.architecture, task.encoder, one.network))
+            _record(info, one, task)
         self.fit_info_ = info
-        return held
 
     def _overrides(self) -> dict[str, Any]:
         return {
@@ -193,16 +218,17 @@ def _inner_folds(n: int, folds: int, target: np.ndarray, groups: np.ndarray | No
     return list(KFold(folds, shuffle=True, random_state=seed).split(rows))
 
 
-def _record(info: dict[str, Any], trained, recipe: Recipe, encoder: TableEncoder, architecture: str) -> None:
+def _record(info: dict[str, Any], trained: Trained, task: Task) -> None:
     """Add one trained stack to what the estimator tells about its fit."""
-    first = info["members"]
+    first, recipe = info["members"], task.recipe
     info["curves"] += [{**row, "member": row["member"] + first} for row in trained.curves]
     info["restarts"] += [{**row, "member": row["member"] + first} for row in trained.restarts]
     info["best_epochs"] += trained.best_epochs
-    info["findings"] += [f for f in encoder.findings + trained.findings if f not in info["findings"]]
+    info["findings"] += [f for f in task.encoder.findings + trained.findings if f not in info["findings"]]
     info["members"] += len(trained.members)
     info["parameters"] += sum(p.numel() for p in trained.network.parameters())
     info["notes"].append(
-        f"{architecture}: {len(trained.members)} members, {recipe.epochs} epochs, mini-batches of {recipe.batch_size}, "
-        f"width {recipe.width}, learning rate {recipe.learning_rate:.3g}, dropout {recipe.dropout:.3g}"
+        f"{task.architecture}: {len(trained.members)} members, {recipe.epochs} epochs, "
+        f"mini-batches of {recipe.batch_size}, width {recipe.width}, learning rate {recipe.learning_rate:.3g}, "
+        f"dropout {recipe.dropout:.3g}"
     )

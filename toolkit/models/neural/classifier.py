@@ -89,6 +89,11 @@ class NeuralClassifier(ClassifierMixin, NeuralBase):
 
     def fit(self, X, y, sample_weight=None, groups=None) -> NeuralClassifier:
         """Learn from X [n, p] and labels y [n] of two classes."""
+        tasks = self._begin(X, y, sample_weight, groups)
+        return self._end(tasks, self._train(tasks))
+
+    def _begin(self, X, y, sample_weight=None, groups=None) -> list:
+        """Everything before the training; nothing is to be trained when there is one class only."""
         frame = self._frame(X, reset=True)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
@@ -105,15 +110,20 @@ class NeuralClassifier(ClassifierMixin, NeuralBase):
         if self.metric not in ("log_loss", "brier", "auc", "deviance"):
             raise InputError(f"metric '{self.metric}' is not for a binary target; known: auc, brier, log_loss")
         if len(self.classes_) == 1:
-            return self._fit_one_class()
+            return self._one_class()
         target = (y == self.classes_[1]).astype(np.float32)[:, None]
         self.only_probability_ = None
-        held = self._fit_members(frame, target, weight, LOSSES["bernoulli"], groups)
-        self.temperature_ = self._temperature(frame, target[:, 0], weight, held)
-        self.fit_info_["notes"].append(f"logits are divided by the temperature {self.temperature_:.3f}")
+        return self._tasks(frame, target, weight, LOSSES["bernoulli"], groups)
+
+    def _end(self, tasks: list, trained: list) -> NeuralClassifier:
+        """Everything after it."""
+        if tasks:
+            self._keep(tasks, trained)
+            self.temperature_ = _temperature(self.stacks_, tasks, trained)
+            self.fit_info_["notes"].append(f"logits are divided by the temperature {self.temperature_:.3f}")
         return self
 
-    def _fit_one_class(self) -> NeuralClassifier:
+    def _one_class(self) -> list:
         """Nothing to learn: the only label is certain. Labels 0 and 1 keep both columns of `predict_proba`."""
         only = self.classes_[0]
         if only in (0, 1):
@@ -125,26 +135,7 @@ class NeuralClassifier(ClassifierMixin, NeuralBase):
         empty: dict[str, list] = {"best_epochs": [], "curves": [], "notes": [], "restarts": []}
         self.fit_info_ = {"members": 0, "parameters": 0, "findings": [finding], **empty}
         self.stacks_ = []
-        return self
-
-    def _temperature(self, frame, target: np.ndarray, weight: np.ndarray, held: list) -> float:
-        """The temperature that minimises the log loss of every member on the rows it held out."""
-        logits, labels, weights = [], [], []
-        for stack, members in zip(self.stacks_, held, strict=True):
-            raw = stack.responses(frame, LOSSES["bernoulli"], raw=True)[..., 0]
-            for k, rows in enumerate(members):
-                logits.append(raw[k, rows])
-                labels.append(target[rows])
-                weights.append(weight[rows])
-        z, y, w = np.concatenate(logits), np.concatenate(labels), np.concatenate(weights)
-        if len(z) == 0 or y.min() == y.max():
-            return 1.0
-
-        def loss(log_temperature: float) -> float:
-            scaled = z / np.exp(log_temperature)
-            return float(np.average(np.logaddexp(0, scaled) - y * scaled, weights=w))
-
-        return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
+        return []
 
     def predict_members(self, X) -> np.ndarray:
         """Probability of the second class from each member, [K, n]."""
@@ -162,3 +153,23 @@ class NeuralClassifier(ClassifierMixin, NeuralBase):
         """The more probable label, [n]."""
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+
+def _temperature(stacks: list, tasks: list, trained: list) -> float:
+    """The temperature that minimises the log loss of every member on the rows it held out."""
+    logits, labels, weights = [], [], []
+    for stack, task, one in zip(stacks, tasks, trained, strict=True):
+        raw = stack.on_inputs(task.table.inputs, task.table.codes, LOSSES["bernoulli"], raw=True)[..., 0]
+        for k, member in enumerate(one.members):
+            logits.append(raw[k, member.hold])
+            labels.append(task.table.target[member.hold, 0])
+            weights.append(task.table.weight[member.hold])
+    z, y, w = np.concatenate(logits), np.concatenate(labels), np.concatenate(weights)
+    if len(z) == 0 or y.min() == y.max():
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        scaled = z / np.exp(log_temperature)
+        return float(np.average(np.logaddexp(0, scaled) - y * scaled, weights=w))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))

@@ -113,6 +113,11 @@ class NeuralRegression(RegressorMixin, NeuralBase):
         InputError
             For settings that do not exist, targets that the loss cannot take, or a GPU that is not there.
         """
+        tasks = self._begin(X, y, sample_weight, groups)
+        return self._end(tasks, self._train(tasks))
+
+    def _begin(self, X, y, sample_weight=None, groups=None) -> list:
+        """Everything before the training."""
         frame = self._frame(X, reset=True)
         y = numeric_target(y, frame)
         self.single_target_ = y.ndim == 1
@@ -123,7 +128,11 @@ class NeuralRegression(RegressorMixin, NeuralBase):
         kind = infer_target_kind(target[:, 0]) if self.target_kind == "auto" else self.target_kind
         name, self.loss_, log = loss_for(self.metric, kind, self.quantiles)
         self.scale_ = scale_target(target, weight, name, log)
-        self._fit_members(frame, self.scale_.encode(target), weight, self.loss_, groups)
+        return self._tasks(frame, self.scale_.encode(target), weight, self.loss_, groups)
+
+    def _end(self, tasks: list, trained: list) -> NeuralRegression:
+        """Everything after it."""
+        self._keep(tasks, trained)
         constant = self.scale_.low == self.scale_.high
         if constant.any():
             message = "The target is constant on the training rows; the net predicts that constant."
