@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
 from toolkit.benchmarks import _neural_cost, _neural_coverage, _neural_peer
 from toolkit.benchmarks._kept import Kept
 from toolkit.benchmarks._neural_cases import CASES, Case, Split, cases_in
+from toolkit.diagnostics.calibration import calibration_line
 from toolkit.errors import unknown
 from toolkit.evaluation.engine import available_cores
 from toolkit.evaluation.scores import get_metric, score
@@ -76,7 +78,7 @@ def numbered_split(name: str, number: int, preset: str, data: str | None = None)
 
 
 def measure_split(case: Case, split: Split, preset: str) -> dict[str, float]:
-    """Score, wall seconds and CPU seconds of one fit."""
+    """Score, wall seconds and CPU seconds of one fit; for a binary target also the calibration line of the logits."""
     binary = case.metric == "log_loss"
     face = NeuralClassifier if binary else NeuralRegression
     net = face(preset=preset, metric=case.metric, kinds=split.kinds, **case.settings)
@@ -85,7 +87,11 @@ def measure_split(case: Case, split: Split, preset: str) -> dict[str, float]:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     predicted = net.predict_proba(split.X_judge)[:, 1] if binary else net.predict(split.X_judge)
     value = score(get_metric(case.metric), split.y_judge, predicted)
-    return {"score": float(value), "seconds": wall, "cpu_seconds": cpu}
+    result = {"score": float(value), "seconds": wall, "cpu_seconds": cpu}
+    if binary:
+        line = calibration_line(split.y_judge, logit(np.clip(predicted, 1e-6, 1 - 1e-6)), "binomial")
+        result |= {"intercept": line.intercept, "slope": line.slope, "slope_se": float(line.covariance[1, 1] ** 0.5)}
+    return result
 
 
 def summary_row(case: Case, arm: str, results: list[dict[str, float]]) -> dict[str, Any]:
@@ -98,6 +104,11 @@ def summary_row(case: Case, arm: str, results: list[dict[str, float]]) -> dict[s
     row["cpu_seconds"] = float(np.mean([r["cpu_seconds"] for r in results]))
     row["splits"] = f"{len(scores)} of {case.splits}"
     row["note"] = f"{row['splits']} splits; {row['cpu_seconds']:.0f} CPU seconds a fit"
+    if "slope" in results[0]:
+        level, slope, error = (
+            float(np.mean([r[name] for r in results])) for name in ("intercept", "slope", "slope_se")
+        )
+        row["note"] += f"; calibration line of the logits: {level:.3f} + {slope:.3f} (se {error:.3f}) x predicted"
     if case.reference:
         row["reference"] = case.reference
     if case.bar is not None and arm == "standard":
