@@ -199,15 +199,16 @@ def test_folds_are_trained_at_once_where_the_arm_asks_for_it(tmp_path: Path):
     assert TrainsTogether.together == [3]  # all folds are known
 
 
+class FailsTogether(Fragile):
+    def stacks_folds(self) -> bool:
+        return True
+
+    def fit_folds(self, *_: object) -> list:
+        raise RuntimeError("all folds at once")
+
+
 def test_folds_that_fail_together_are_tried_alone():
-    class Fails(Fragile):
-        def stacks_folds(self) -> bool:
-            return True
-
-        def fit_folds(self, *_: object) -> list:
-            raise RuntimeError("all folds at once")
-
     dataset, splits = make()
-    outcome = evaluate(dataset, splits, {"x": Fails()}, "rmse", workers=1)
+    outcome = evaluate(dataset, splits, {"x": FailsTogether()}, "rmse", workers=1)
     assert len(outcome.failures["x"]) == 2
     assert all("row 0 is poison" in failure for failure in outcome.failures["x"])

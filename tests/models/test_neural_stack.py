@@ -131,13 +131,13 @@ def test_narrow_product_is_the_product(outputs):
 def test_first_numbers_are_fitted_to_training_rows():
     table, members, recipe = a_table(400), three_members(400), Recipe(width=32)
     seeds = [torch.Generator().manual_seed(m.seed) for m in members]
-    net = build_network(recipe, seeds, table, 1, [m.train[:200] for m in members])
+    net = build_network(recipe, seeds, table, 1, [m.train[:99] for m in members])
     x, codes = torch.from_numpy(table.inputs), torch.from_numpy(table.codes)
     with torch.no_grad():
         h = net._embedded(*(t.expand(3, -1, -1) for t in (x, codes)))
         for layer in [*net.layers, net.last]:
             z = torch.baddbmm(layer.bias, h, layer.weight, alpha=h.shape[-1] ** -0.5)
-            rows = [torch.from_numpy(m.train[:200]) for m in members]
+            rows = [torch.from_numpy(m.train[:99]) for m in members]
             spread = torch.stack([z[k, own].std(dim=0, correction=0) for k, own in enumerate(rows)])
             torch.testing.assert_close(spread, torch.ones_like(spread), rtol=1e-3, atol=1e-3)
             assert bool(((z.amin(dim=1) <= 0) & (z.amax(dim=1) >= 0)).all())  # the kink lies inside the data

@@ -144,7 +144,7 @@ class NeuralRegression(RegressorMixin, NeuralBase):
     def predict(self, X) -> np.ndarray:
         """Average of the members in target units, [n] or [n, targets]; the median quantile if quantiles are learned."""
         check_is_fitted(self, "stacks_")
-        predicted = self.scale_.decode(self._member_responses(X, self.loss_).mean(axis=0))
+        predicted = self.scale_.decode(self._clamped(X).mean(axis=0))
         if self.quantiles is not None:
             return predicted[:, int(np.argmin(np.abs(np.asarray(self.quantiles) - 0.5)))]
         return predicted[:, 0] if self.single_target_ else predicted
@@ -152,7 +152,7 @@ class NeuralRegression(RegressorMixin, NeuralBase):
     def predict_members(self, X) -> np.ndarray:
         """Prediction of each member in target units, [K, n] or [K, n, targets]."""
         check_is_fitted(self, "stacks_")
-        predicted = self.scale_.decode(self._member_responses(X, self.loss_))
+        predicted = self.scale_.decode(self._clamped(X))
         if self.quantiles is not None:
             return predicted[..., int(np.argmin(np.abs(np.asarray(self.quantiles) - 0.5)))]
         return predicted[..., 0] if self.single_target_ else predicted
@@ -162,4 +162,8 @@ class NeuralRegression(RegressorMixin, NeuralBase):
         check_is_fitted(self, "stacks_")
         if self.quantiles is None:
             raise InputError("no quantiles were learned; name them at construction, as in quantiles=(0.05, 0.5, 0.95)")
-        return self.scale_.decode(self._member_responses(X, self.loss_).mean(axis=0))
+        return self.scale_.decode(self._clamped(X).mean(axis=0))
+
+    def _clamped(self, X) -> np.ndarray:
+        """Responses of all members on the scale of the loss, none beyond the training values, [K, n, outputs]."""
+        return self.scale_.clamp(self._member_responses(X, self.loss_))

@@ -38,6 +38,10 @@ class TargetScale:
         """[n, targets] in target units -> [n, targets] of float32."""
         return (((np.log1p(y) if self.log else y) - self.center) / self.scale).astype(np.float32)
 
+    def clamp(self, z: np.ndarray) -> np.ndarray:
+        """[..., targets], scaled, kept within the training values; members are clamped before they are averaged."""
+        return np.clip(z, *(self.encode(end) for end in (self.low, self.high)))
+
     def decode(self, z: np.ndarray) -> np.ndarray:
         """[..., targets] -> target units, never beyond the smallest and the largest training value."""
         y = z.astype(float) * self.scale + self.center
