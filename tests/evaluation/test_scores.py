@@ -90,3 +90,15 @@ def test_several_targets_are_averaged_within_a_fold() -> None:
         for t, e in (("u", 1.0), ("v", 3.0))
     ]
     assert score_table(pd.DataFrame(rows), ("rmse",)).loc[0, "per_fold"] == [2.0, 2.0]
+
+
+def test_an_interval_ends_where_the_score_does() -> None:
+    """Two folds that differ a lot: a t interval would reach below an error of 0 and above an R² of 1."""
+    rows = pd.DataFrame({"arm": "a", "repeat": 0, "fold": [0] * 3 + [1] * 3, "target": "y", "n_train": 3})
+    rows["observed"] = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]
+    rows["predicted"] = rows["observed"] + [0.1, 0.1, 0.1, 0.9, 0.9, 0.9]
+    table = score_table(rows, ("rmse", "r2")).set_index("metric")
+    assert table.loc["rmse", "lower"] == 0 and table.loc["rmse", "upper"] > 5
+    assert table.loc["r2", "upper"] == 1 and table.loc["r2", "lower"] < 0
+    one = score_table(rows[rows["fold"] == 0], ("rmse",)).iloc[0]
+    assert np.isnan(one["lower"]) and np.isnan(one["upper"])

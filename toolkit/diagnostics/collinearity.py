@@ -12,6 +12,7 @@ from toolkit.diagnostics.check import Check
 
 __all__ = ["check_collinearity", "check_condition_index", "condition_indices", "generalised_vif", "vif"]
 
+EXACT = 1e6  # from here on rounding alone keeps the columns apart
 LARGEST = 1e8  # an exact combination has an infinite factor; it is reported as this
 
 
@@ -93,8 +94,11 @@ def check_collinearity(arm: str, columns: np.ndarray, terms: Sequence[str]) -> C
         return entry.not_applicable(arm, why)
     table = generalised_vif(columns, terms).sort_values("scaled", ascending=False)
     worst = table.iloc[0]
-    factor = "is an exact combination of the others" if worst["scaled"] > 0.01 * LARGEST else f"{worst['scaled']:.1f}"
-    said = f"largest factor: {worst['term']} {factor}" + (f" (GVIF with {worst['df']} df)" if worst["df"] > 1 else "")
+    said = f"largest factor: {worst['term']} {worst['scaled']:.1f}"
+    if worst["df"] > 1:
+        said += f" (GVIF with {worst['df']} df)"
+    if worst["scaled"] > EXACT:
+        said = f"{worst['term']} is an exact combination of other columns"
     return entry.answer(arm, said, effect=float(worst["scaled"]), details={"table": table.head(30).to_dict("records")})
 
 
@@ -113,7 +117,8 @@ def check_condition_index(arm: str, columns: np.ndarray, names: Sequence[str]) -
         worst = int(np.argmax(np.where(shared, indices, 0)))
         effect = float(min(indices[worst], LARGEST))
         involved = [str(name) for name in labels[proportions[worst] > 0.5]]
-        said = f"index {effect:.1f} shared by " + ", ".join(involved[:6]) + (" ..." if len(involved) > 6 else "")
+        said = "exact dependency of " if effect > EXACT else f"index {effect:.1f} shared by "
+        said += ", ".join(involved[:6]) + (" ..." if len(involved) > 6 else "")
     return entry.answer(arm, said, effect=effect, details={"indices": np.sort(indices)[::-1][:50].tolist()})
 
 

@@ -11,6 +11,7 @@ import yaml
 from scipy.stats import t
 
 from toolkit.comparison.record import ArmResult, Comparison, Test
+from toolkit.evaluation.scores import within_range
 from toolkit.reporting.contract import plain
 from toolkit.reporting.words import cell_text, fact_text, greater_is_better, metric_label, number, p_text
 from toolkit.specification.stability import with_stability
@@ -103,6 +104,7 @@ def _score_row(comparison: Comparison, arm: ArmResult) -> ScoreRow:
     mean, se = _float(primary.get("mean")), _float(primary.get("se"))
     used = sum(math.isfinite(value) for value in folds)
     half = float(t.ppf(0.5 + CONFIDENCE / 2, used - 1)) * se if used > 1 else float("nan")
+    lower, upper = within_range(greater_is_better(comparison.metric), mean - half, mean + half)
     others = {name: _float(row.get("mean")) for name, row in arm.scores.items() if name != comparison.metric}
     return ScoreRow(
         arm=arm.name,
@@ -110,8 +112,8 @@ def _score_row(comparison: Comparison, arm: ArmResult) -> ScoreRow:
         compared=arm.name in comparison.verdict.arms,
         mean=mean,
         se=se,
-        lower=mean - half,
-        upper=mean + half,
+        lower=lower,
+        upper=upper,
         per_fold=folds,
         others=others,
         fit_seconds=_float(arm.fit_seconds),
