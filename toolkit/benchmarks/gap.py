@@ -71,8 +71,15 @@ def run(
 def simulated(case: str, draws: int, progress: Callable[[str], None], first: int = 0) -> list[dict[str, Any]]:
     """Many draws of one truth: a bend, a pair and a remainder of three factors of equal variance; or straight lines."""
     jobs = (delayed(one_draw)(draw, case == "linear_truth") for draw in range(first, first + draws))
-    gaps, truths = zip(*Parallel(n_jobs=available_cores())(jobs), strict=True)
+    made = Parallel(n_jobs=available_cores())(jobs)
     progress(f"{case}: {draws} draws")
+    return summary(case, made)
+
+
+def summary(case: str, made: list[tuple[Gap, np.ndarray]]) -> list[dict[str, Any]]:
+    """Rows of the study from the ledgers of all draws."""
+    gaps, truths = zip(*made, strict=True)
+    draws = len(gaps)
     note = f"{draws} draws, n = {ROWS}; the net's place is taken by the truth with noise"
     if case == "linear_truth":
         silent = float(np.mean([all(e.kind == "remainder" for e in gap.entries) for gap in gaps]))

@@ -128,7 +128,7 @@ def _explain_one(
     details = {
         "metric": metric, "folds": len(folds), "start_score": paired.scores[0], "net_score": paired.scores[1],
         "duplicates": sorted({name for ladder in ladders for name in ladder.facts["duplicates"]}),
-        "notes": _notes(ladders, arms[0], metric),
+        "notes": _notes(ladders, arms[0], metric, dataset.weights is not None),
         "rungs": ["start", *([first] if first else []), *(":".join(key) for key in order), "net"],
         "scores": _scores(paired, rungs),
     }  # fmt: skip
@@ -185,11 +185,13 @@ def _scores(paired: PairedRows, rungs: np.ndarray) -> list[float]:
     return [float(paired.metric.finish(float(paired.weight @ loss(paired.observed, one)))) for one in columns.T]
 
 
-def _notes(ladders: list[FoldLadder], start: str, metric: str) -> list[str]:
+def _notes(ladders: list[FoldLadder], start: str, metric: str, weighted: bool) -> list[str]:
     notes = ["a share is the step's part of the difference in mean row loss, in units of the metric"]
     screened = max(ladder.facts["screened"] for ladder in ladders)
     if screened:
         notes.append(f"{screened} columns: only pairs of the 40 that trees use most were screened")
+    if weighted:
+        notes.append("the ladder gives every row the same weight, the column of weights is not used")
     moved = sum(bool(ladder.ready.start.changed) for ladder in ladders)
     if moved:
         notes.append(f"another scale of the target than that of '{start}' serves {metric} better in {moved} folds")
