@@ -74,6 +74,8 @@ class Terminal:
             self.say(f"  left out: {count:,} rows, {escape(str(reason))}")
         self.say(f"  splits: {escape(todo.splits.reason)}")
         self.say(f"  arms: {escape(', '.join(todo.arms))}; compared: {escape(pair[0])} against {escape(pair[1])}")
+        if todo.ledger is not None and todo.settings.gap is not None:
+            self.say(f"  gap ledger: from {escape(todo.ledger)} to {escape(pair[1])}")
         if dataset.weights is not None:
             self.say(f"  weights: '{escape(dataset.weights)}' in every fit; scores count each row once")
         for finding, columns in gathered(todo.findings):
