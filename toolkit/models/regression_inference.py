@@ -13,7 +13,8 @@ from scipy.linalg import cho_solve
 from toolkit.errors import unknown
 from toolkit.models.least_squares import least_squares, newey_west, sandwich
 from toolkit.specification.columns import Columns, Variable
-from toolkit.specification.part import Part
+from toolkit.specification.part import Part, both
+from toolkit.specification.tails import curvature_ratio
 
 __all__ = ["coefficient_table", "effect_table", "robust_covariance", "split_table"]
 
@@ -33,7 +34,7 @@ def robust_covariance(
 
     The bread is the inverse of the penalised cross-products; scores carry the factor 1 / (1 - leverage).
     """
-    n = len(y)
+    n, weight = len(y), both(part.tails, weight)
     rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(int)) if kind == "HC3" else np.arange(n)
     X, score = weighted_scores(part, data, y, weight, rows)
     fit = part.fit
@@ -49,7 +50,7 @@ def robust_covariance(
         sums = np.zeros((code.max() + 1, X[0].shape[1]))
         np.add.at(sums, code, X[0] * score[:, None])
         meat = sums.T @ sums * (len(sums) / max(len(sums) - 1, 1))
-    half = cho_solve((fit.factor, True), meat)
+    half = cho_solve((fit.factor, True), meat * curvature_ratio(part.tails) ** 2)
     return cho_solve((fit.factor, True), half.T)
 
 

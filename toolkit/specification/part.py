@@ -13,8 +13,10 @@ from toolkit.specification.evidence import smeared
 from toolkit.specification.family import FAMILIES, Family
 from toolkit.specification.likelihood import FamilyFit, Rows, fit_family, linear_predictor
 from toolkit.specification.penalised import Fit
-from toolkit.specification.search import Rung, main_effects, search
+from toolkit.specification.sample import FRESH_ROWS
+from toolkit.specification.search import Rung, SearchResult, main_effects, search
 from toolkit.specification.steps import with_steps
+from toolkit.specification.tails import plain_loss, tail_weights
 from toolkit.specification.terms import Design
 
 __all__ = ["Part", "specify_part"]
@@ -39,6 +41,10 @@ class Part:
         Range that linear predictors of new rows are clipped to.
     residual : ndarray, [m]
         Residuals on the working scale, evenly thinned, for smearing.
+    tails : ndarray, [n], or None
+        Weights that heavy tails ask for, see `toolkit.specification.tails`.
+    shift : float
+        Mean residual on the working scale; zero without such weights.
     lowest, highest : float
         Range that point predictions are clipped to, target units.
     """
@@ -50,6 +56,8 @@ class Part:
     low: float
     high: float
     residual: np.ndarray = field(repr=False)
+    tails: np.ndarray | None = field(default=None, repr=False)
+    shift: float = 0.0
     lowest: float = -np.inf
     highest: float = np.inf
     rungs: tuple[Rung, ...] = ()
@@ -73,7 +81,7 @@ class Part:
         if functional == "median":
             return family.mean(eta + np.median(self.residual))
         if family.link == "identity" or functional == "log_mean":
-            return family.mean(eta)
+            return family.mean(eta + self.shift)
         return smeared(family, eta, self.residual)
 
 
@@ -93,24 +101,40 @@ def specify_part(
     look = np.unique(np.linspace(0, n - 1, min(n, SEARCH_ROWS)).astype(int))
     part_data = {name: values[look] for name, values in data.items()}
     part_weight = None if weight is None else weight[look]
-    mains = Design.of(main_effects(marginals))
-    first = fit_family(Rows(mains, part_data, len(look)), y[look], family, part_weight)
     some = None if groups is None else groups[look]
-    found = search(
-        marginals, part_data, y[look], family, part_weight, (first.eta, first.shape), some, interactions, seed
-    )
-    found = with_steps(found, marginals)
-    fitted = fit_family(Rows(found.design, data, n), y, family, weight, penalty=found.penalty)
+
+    def look_for(weight: np.ndarray | None) -> SearchResult:
+        mains = Rows(Design.of(main_effects(marginals)), part_data, len(look))
+        first = fit_family(mains, y[look], family, weight)
+        start = (first.eta, first.shape)
+        found = search(marginals, part_data, y[look], family, weight, start, some, interactions, seed)
+        return with_steps(found, marginals)
+
+    found, tails = look_for(part_weight), None
+    if family.is_normal and n < FRESH_ROWS:  # with more rows there is no need to be thrifty
+        tails = tail_weights(found, family.forward(y), data)
+        if tails is not None:
+            again = look_for(both(tails, weight))
+            if plain_loss(again, weight) < found.losses.sum():
+                found = again
+            else:
+                tails = None
+    fitted = fit_family(Rows(found.design, data, n), y, family, both(tails, weight), penalty=found.penalty)
     eta = fitted.eta
     reach = MARGIN * float(np.ptp(eta))
     thin = np.unique(np.linspace(0, n - 1, min(n, 20_000)).astype(int))
-    residual = (family.forward(y) - eta)[thin] if family.is_normal else np.zeros(0)
-    lowest, highest = bounds(y, family)
+    residual = family.forward(y) - eta if family.is_normal else np.zeros(n)
+    shift = 0.0 if tails is None else float(np.average(residual, weights=weight))
     return Part(
         family, found.design, fitted.fit, fitted.shape, float(eta.min()) - reach, float(eta.max()) + reach,
-        residual, lowest, highest,
-        found.rungs, found.chosen, fitted.iterations, fitted.converged, tuple(doubts(found.design, fitted, family)),
+        residual[thin], tails, shift, *bounds(y, family), found.rungs, found.chosen, fitted.iterations,
+        fitted.converged, tuple(doubts(found.design, fitted, family, tails)),
     )  # fmt: skip
+
+
+def both(tails: np.ndarray | None, weight: np.ndarray | None) -> np.ndarray | None:
+    """Product of two weights of which either may be missing."""
+    return weight if tails is None else tails if weight is None else tails * weight
 
 
 def bounds(y: np.ndarray, family: Family) -> tuple[float, float]:
@@ -128,7 +152,7 @@ def bounds(y: np.ndarray, family: Family) -> tuple[float, float]:
     return low - low_reach, high + high_reach
 
 
-def doubts(design: Design, fitted: FamilyFit, family: Family) -> list[Finding]:
+def doubts(design: Design, fitted: FamilyFit, family: Family, tails: np.ndarray | None) -> list[Finding]:
     """What the reader of a fit must know: columns that repeat others, rows that are predicted with certainty."""
     found = []
     lines = np.flatnonzero(design.groups < 0)
@@ -150,6 +174,9 @@ def doubts(design: Design, fitted: FamilyFit, family: Family) -> list[Finding]:
             "the columns separate the two outcomes (nearly) completely: coefficients and their errors are not finite"
         )
         found.append(finding("complete separation", "", message, "look for a column that gives the answer away"))
+    if tails is not None:
+        message = f"errors have heavy tails: {np.mean(tails < 0.5):.1%} of the rows count less than half in the fit"
+        found.append(finding("heavy tails", "", message, "look at the rows with the largest residuals"))
     if not fitted.converged:
         message = f"the fit of the {family.label} family stopped after {fitted.iterations} steps without settling"
         found.append(finding("no convergence", "", message, "compare with another family"))

@@ -31,6 +31,7 @@ MOST_STEPS = 3
 MOST_LEVELS = 6  # factors with more levels are no groups for steps
 FEWEST = 20  # scanned rows on either side of a threshold
 OWN = 1e-3  # share of a step column that the other terms must leave unexplained, for the sake of arithmetic
+ALIKE = 3.84  # of the score statistic: thresholds within it of the best are as likely
 SURE = 10.0  # of the score statistic beyond 2 log(columns tried): about one false step in 300 searches
 
 
@@ -109,8 +110,8 @@ def best_step(found: SearchResult, marginals: dict[str, Marginal]) -> Term | Non
     finer = scan.scores(closer)
     if finer.max() < 2 * np.log(len(candidates) + len(closer)) + SURE:
         return None
-    chosen = closer[int(finer.argmax())]
-    chosen = (rounded(variable, inside, chosen[0].at), *chosen[1:])
+    low, high = likely(near, finer)
+    chosen = (rounded(variable, inside, low, high), *best[1:])
     name = " & ".join(str(one) for one in chosen)
     if any(term.name == name for term in found.terms):
         return None
@@ -168,13 +169,22 @@ def between(values: np.ndarray, cuts: np.ndarray, at: float) -> np.ndarray:
     return inside[np.unique(np.linspace(0, len(inside) - 1, min(len(inside), 60)).astype(int))]
 
 
-def rounded(variable: Variable, values: np.ndarray, at: float) -> StepMarginal:
-    """The threshold with as few digits as separate the same rows."""
-    below = values[values < at]
-    high = float(variable.to_raw(np.array([at]))[0])
-    low = float(variable.to_raw(np.array([below.max()]))[0]) if len(below) else high
+def likely(cuts: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest threshold around the best that the rows cannot tell from it."""
+    good = scores > scores.max() - ALIKE
+    best = int(scores.argmax())
+    first = best - int(np.argmin(np.r_[good[:best][::-1], False]))
+    last = best + int(np.argmin(np.r_[good[best + 1 :], False]))
+    return float(cuts[first]), float(cuts[last])
+
+
+def rounded(variable: Variable, values: np.ndarray, low: float, high: float) -> StepMarginal:
+    """The number with the fewest digits among thresholds from `low` to `high`: people draw lines at round numbers."""
+    below = values[values < low]
+    least = float(variable.to_raw(np.array([below.max() if len(below) else low]))[0])
+    first, most = (float(variable.to_raw(np.array([end]))[0]) for end in (low, high))
     for digits in range(1, 12):
-        for shown in (float(f"{(low + high) / 2:.{digits}g}"), float(f"{high:.{digits}g}")):
-            if low < shown <= high:
-                return StepMarginal(variable, variable.standardised(np.array([shown]))[0], shown)
-    return StepMarginal(variable, at, high)
+        for shown in (float(f"{value:.{digits}g}") for value in ((first + most) / 2, first, most)):
+            if least < shown <= most:
+                return StepMarginal(variable, float(variable.standardised(np.array([shown]))[0]), shown)
+    return StepMarginal(variable, low, first)
