@@ -25,8 +25,7 @@ __all__ = ["contest", "settle_family"]
 CLOSE = 1.5  # times the smallest loss of the main effects up to which a family may enter
 MOST = 3  # families that enter
 FEW_ROWS = 2_500  # up to here every row is judged once, by three fits; beyond, one fit judges a fifth of the rows
-TRAIN_ROWS, JUDGE_ROWS = 6_000, 6_000
-SURE = 0.5  # standard errors by which another family must predict better than the one with the better evidence
+TRAIN_ROWS, JUDGE_ROWS = 4_000, 4_000
 
 
 def settle_family(
@@ -82,14 +81,15 @@ def contest(
         What the metric rewards, see `Part.point`.
     """
     folds = inner_folds(len(y), groups, seed)
-    folds, rounds = (folds % 3, 3) if len(y) <= FEW_ROWS else (folds, 1)
+    few = len(y) <= FEW_ROWS
+    folds, rounds = (folds % 3, 3) if few else (folds, 1)
     losses: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for fold in range(rounds):
         train = thinned(np.flatnonzero(folds != fold), TRAIN_ROWS)
         judge = thinned(np.flatnonzero(folds == fold), JUDGE_ROWS)
         some, other = ({name: values[rows] for name, values in data.items()} for rows in (train, judge))
         for name in names:
-            part = specify(some, y[train], name, part_of(weight, train), part_of(groups, train))
+            part = specify(some, y[train], name, part_of(weight, train), part_of(groups, train), sketch=not few)
             point = part.point(part.eta(other, len(judge)), functional)
             losses[name].append(metric_loss(metric, y[judge], point))
     return {name: np.concatenate(parts) for name, parts in losses.items()}
@@ -99,12 +99,7 @@ def decided(
     losses: dict[str, np.ndarray], scores: Sequence[FamilyScore], reason: str, metric: str
 ) -> tuple[str, list[FamilyScore], str]:
     """The family, the scores with the choice marked, and a sentence that says why."""
-    first, *others = losses
-    chosen = first
-    for name in others:
-        difference = losses[name] - losses[chosen]
-        if difference.mean() < -SURE * difference.std(ddof=1) / np.sqrt(len(difference)):
-            chosen = name
+    chosen = min(losses, key=lambda name: losses[name].mean())
     told = ", ".join(f"{name} {losses[name].mean():.4g}" for name in losses)
     reason = f"{chosen} predicts best by {metric} when each is specified in full (loss on other rows: {told}); {reason}"
     return chosen, [replace(score, chosen=score.family == chosen) for score in scores], reason

@@ -13,7 +13,7 @@ from toolkit.specification.evidence import smeared
 from toolkit.specification.family import FAMILIES, Family
 from toolkit.specification.likelihood import FamilyFit, Rows, fit_family, linear_predictor
 from toolkit.specification.penalised import Fit
-from toolkit.specification.sample import FRESH_ROWS
+from toolkit.specification.sample import LEAST_ROWS
 from toolkit.specification.search import Rung, SearchResult, main_effects, search
 from toolkit.specification.steps import with_steps
 from toolkit.specification.tails import plain_loss, tail_weights
@@ -94,8 +94,9 @@ def specify_part(
     groups: np.ndarray | None,
     interactions: bool,
     seed: int,
+    sketch: bool = False,
 ) -> Part:
-    """Search the terms of one family and fit them to all rows."""
+    """Search the terms of one family and fit them to all rows; a sketch leaves out fine surfaces, steps and tails."""
     family = FAMILIES[family_name]
     n = len(y)
     look = np.unique(np.linspace(0, n - 1, min(n, SEARCH_ROWS)).astype(int))
@@ -107,11 +108,11 @@ def specify_part(
         mains = Rows(Design.of(main_effects(marginals)), part_data, len(look))
         first = fit_family(mains, y[look], family, weight)
         start = (first.eta, first.shape)
-        found = search(marginals, part_data, y[look], family, weight, start, some, interactions, seed)
-        return with_steps(found, marginals)
+        found = search(marginals, part_data, y[look], family, weight, start, some, interactions, seed, not sketch)
+        return found if sketch else with_steps(found, marginals)
 
     found, tails = look_for(part_weight), None
-    if family.is_normal and n < FRESH_ROWS:  # with more rows there is no need to be thrifty
+    if family.is_normal and n < LEAST_ROWS and not sketch:  # with more rows there is no need to be thrifty
         tails = tail_weights(found, family.forward(y), data)
         if tails is not None:
             again = look_for(both(tails, weight))

@@ -17,6 +17,7 @@ WORK = 4e10  # multiplications allowed for one cross-product matrix of the searc
 LEAST_ROWS = 5_000  # the search looks at this many rows or more, where there are
 FRESH_ROWS = 12_000  # with fewer rows the penalties are chosen anew without each inner fold
 FRESH_STEPS = 25
+WIDE, WARM_STEPS = 400, 8  # with more columns those choices start from the penalties of all rows, to save time
 
 
 @dataclass(frozen=True)
@@ -122,4 +123,5 @@ def out_of_fold_coefficients(folds: Sequence[Sums], groups: np.ndarray, penalty:
     total = added(folds)
     if total.n >= FRESH_ROWS or not len(penalty):
         return held_out_coefficients(folds, groups, penalty)
-    return [fit_sums(total - fold, groups, steps=FRESH_STEPS).beta for fold in folds]
+    start, steps = (penalty, WARM_STEPS) if len(groups) > WIDE else (None, FRESH_STEPS)
+    return [fit_sums(total - fold, groups, start, steps=steps).beta for fold in folds]

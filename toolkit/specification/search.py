@@ -74,6 +74,7 @@ def search(
     groups: np.ndarray | None,
     interactions: bool,
     seed: int,
+    fine: bool = True,
 ) -> SearchResult:
     """Choose the terms.
 
@@ -83,6 +84,8 @@ def search(
         Linear predictor of the additive fit on these rows; working responses and screening start from it.
     groups : ndarray, [n], optional
         Rows of one group share an inner fold.
+    fine : bool
+        Whether finer surfaces are tried.
     """
     eta, shape = additive
     z, w = (family.forward(y), None) if family.is_normal else family.working(y, eta, shape)
@@ -92,7 +95,8 @@ def search(
     terms = mains + fitting_pairs(pairs, mains, marginals, data)
     design = Design.of(terms)
     sample = Sample.draw(data, z, w, groups, design.width, seed)
-    return refined(climb(design, terms, len(mains), sample), marginals, data)
+    found = climb(design, terms, len(mains), sample)
+    return refined(found, marginals, data) if fine else found
 
 
 def refined(found: SearchResult, marginals: dict[str, Marginal], data: dict[str, np.ndarray]) -> SearchResult:
