@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.datasets import load_diabetes
 
 __all__ = ["TABLES", "Table", "load"]
 
@@ -27,6 +28,7 @@ class Table:
     log: bool = False
     kinds: dict[str, str] = field(default_factory=dict)
     keep_text: tuple[str, ...] | None = None  # marks of missing values where the default ones are levels
+    rivals: tuple[str, ...] = ()  # plain count models on the same folds, see `_regression_counts`
 
     @property
     def score_name(self) -> str:
@@ -40,6 +42,7 @@ class Table:
 
 
 IDENTIFIERS = ("instant", "dteday", "casual", "registered", "datetime")
+COUNT_MODELS = ("poisson", "negative binomial", "hurdle")
 OUTCOMES = ("nvisits", "ovisits", "novisits", "emergency")
 TABLES = {
     "california_housing": Table("california_housing", "median_house_value", 5, "rmse", 0.49, unit=1e5),
@@ -55,13 +58,19 @@ TABLES = {
     ),
     "airfoil_noise": Table("airfoil_noise", "sound_pressure_level", 5, "rmse", 2.2, "real"),
     "abalone": Table("abalone", "rings", 5, "rmse", 2.13, "count"),
-    "doctor_visits": Table("doctor_visits", "visits", 5, "poisson_deviance", None, "count"),
-    "nmes1988_visits": Table("nmes1988_visits", "visits", 5, "poisson_deviance", None, "count", OUTCOMES),
+    "diabetes": Table("diabetes", "target", 5, "r2", 0.475, "real"),
+    "log wage": Table("cps1985_wages", "wage", 5, "r2", 0.26, "real", log=True),
+    "doctor_visits": Table("doctor_visits", "visits", 5, "poisson_deviance", None, "count", rivals=COUNT_MODELS),
+    "nmes1988_visits": Table(
+        "nmes1988_visits", "visits", 5, "poisson_deviance", None, "count", OUTCOMES, rivals=COUNT_MODELS
+    ),
 }  # fmt: skip
 
 
 def load(table: Table, folder: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Features and target."""
+    """Features and target; `diabetes` comes with scikit-learn."""
+    if table.name == "diabetes":
+        return load_diabetes(return_X_y=True, as_frame=True)
     path = next((folder / table.name).glob(f"{table.name}.csv*"))
     options = {} if table.keep_text is None else {"keep_default_na": False, "na_values": list(table.keep_text)}
     frame = pd.read_csv(path, **options).drop(columns=list(table.drop))

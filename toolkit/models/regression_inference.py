@@ -18,7 +18,7 @@ from toolkit.specification.tails import curvature_ratio
 
 __all__ = ["coefficient_table", "effect_table", "robust_covariance", "split_table"]
 
-ROWS = 10_000  # a robust covariance is estimated from this many evenly spread rows and scaled up
+ROWS = 6_000  # a robust covariance is estimated from this many evenly spread rows and scaled up
 GRID = 60  # points of a curve; a surface has GRID / 3 on each side
 
 

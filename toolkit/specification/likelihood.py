@@ -88,14 +88,15 @@ def fit_family(
         eta = rows.predictor(fit.beta)
         return FamilyFit(fit, family.estimate_shape(y, eta, fit.edf.sum(), weight), eta, sums)
     eta = family.start(y) if start is None else start
-    shape, previous, converged, fit = 1.0, -np.inf, False, None
+    shape = 1.0 if start is None else family.estimate_shape(y, eta, 0.0, weight)
+    previous, converged, fit = -np.inf, False, None
     for iteration in range(1, ITERATIONS + 1):
         sums = working_sums(rows, y, eta, shape, family, weight)
         scale = 1.0 if family.fixed_scale else None
         fit = fit_sums(sums, groups, penalty, sigma2=scale, steps=steps if iteration < 8 else 0)
         penalty = fit.penalty
         step = rows.predictor(fit.beta) - eta
-        eta = eta + step if iteration == 1 else eta + np.clip(step, -4, 4)
+        eta = eta + step if iteration == 1 and start is None else eta + np.clip(step, -4, 4)
         shape = family.estimate_shape(y, eta, fit.edf.sum(), weight)
         score = family.log_density(y, eta, shape)
         score = float(np.average(score, weights=weight))

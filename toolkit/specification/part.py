@@ -12,12 +12,13 @@ from toolkit.specification.columns import Finding, finding
 from toolkit.specification.evidence import smeared
 from toolkit.specification.family import FAMILIES, Family
 from toolkit.specification.likelihood import FamilyFit, Rows, fit_family, linear_predictor
-from toolkit.specification.penalised import Fit
-from toolkit.specification.sample import LEAST_ROWS
+from toolkit.specification.penalised import Fit, fit_sums
+from toolkit.specification.sample import LEAST_ROWS, added
 from toolkit.specification.search import Rung, SearchResult, main_effects, search
 from toolkit.specification.steps import with_steps
 from toolkit.specification.tails import plain_loss, tail_weights
 from toolkit.specification.terms import Design
+from toolkit.specification.triples import with_triples
 
 __all__ = ["Part", "specify_part"]
 
@@ -109,7 +110,7 @@ def specify_part(
         first = fit_family(mains, y[look], family, weight)
         start = (first.eta, first.shape)
         found = search(marginals, part_data, y[look], family, weight, start, some, interactions, seed, not sketch)
-        return found if sketch else with_steps(found, marginals)
+        return found if sketch else with_steps(with_triples(found, marginals), marginals)
 
     found, tails = look_for(part_weight), None
     if family.is_normal and n < LEAST_ROWS and not sketch:  # with more rows there is no need to be thrifty
@@ -120,7 +121,10 @@ def specify_part(
                 found = again
             else:
                 tails = None
-    fitted = fit_family(Rows(found.design, data, n), y, family, both(tails, weight), penalty=found.penalty)
+    rows, start = Rows(found.design, data, n), None
+    if not family.is_normal:  # the working responses of the search have led to a first linear predictor
+        start = rows.predictor(fit_sums(added(found.sums), found.design.groups, found.penalty, steps=0).beta)
+    fitted = fit_family(rows, y, family, both(tails, weight), penalty=found.penalty, start=start)
     eta = fitted.eta
     reach = MARGIN * float(np.ptp(eta))
     thin = np.unique(np.linspace(0, n - 1, min(n, 20_000)).astype(int))

@@ -31,7 +31,7 @@ def finer_terms(
     share = {
         i: used[i] / term.width
         for i, term in enumerate(design.terms)
-        if term.kind == "surface" and min(term.widths) >= 4 and max(term.widths) < side
+        if term.kind == "surface" and len(term.widths) == 2 and min(term.widths) >= 4 and max(term.widths) < side
     }
     chosen = [i for i in sorted(share) if share[i] > SATURATED][:MOST]  # terms stand in the order of the screening
     if not chosen:

@@ -6,13 +6,13 @@ touches no row. The rungs are: straight lines and levels; bends; then interactio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from toolkit.specification.basis import Marginal
 from toolkit.specification.family import Family
-from toolkit.specification.penalised import Sums, fit_sums
+from toolkit.specification.penalised import STEPS, Sums, fit_sums
 from toolkit.specification.refinement import finer_terms
 from toolkit.specification.sample import LEAST_ROWS, Sample, added, out_of_fold_loss
 from toolkit.specification.screening import screen_pairs
@@ -25,6 +25,8 @@ PAIR_COLUMNS = 36  # of one interaction, about
 FEW_COLUMNS = 25  # the same with fewer than LEAST_ROWS rows
 NEGLIGIBLE = 0.25  # a simpler rung is kept while the gain of the richer one is under this many standard errors
 BENT = 1.0  # the same for leaving straight lines: there the simpler rung is the one with honest textbook inference
+FEW_STEPS = 10  # updates of penalties that are nearly right
+NOTHING = 0.1  # effective degrees of freedom under which an interaction is left out of the final terms
 PATIENCE = 2  # rungs without improvement after which the climb ends
 
 
@@ -96,7 +98,7 @@ def search(
     design = Design.of(terms)
     sample = Sample.draw(data, z, w, groups, design.width, seed)
     found = climb(design, terms, len(mains), sample)
-    return refined(found, marginals, data) if fine else found
+    return pruned(refined(found, marginals, data) if fine else found)
 
 
 def refined(found: SearchResult, marginals: dict[str, Marginal], data: dict[str, np.ndarray]) -> SearchResult:
@@ -108,16 +110,45 @@ def refined(found: SearchResult, marginals: dict[str, Marginal], data: dict[str,
     return better_of(found, terms, found.sample.sums(finer), f"{found.chosen}, finer surfaces")
 
 
+def pruned(found: SearchResult) -> SearchResult:
+    """Without the interactions that the penalties have shrunk to nothing."""
+    design = found.design
+    edf = np.bincount(design.owner[1:], found.edf[1:], minlength=len(found.terms))
+    kept = [i for i, term in enumerate(found.terms) if len(term.variables) == 1 or edf[i] >= NOTHING]
+    if len(kept) == len(found.terms):
+        return found
+    columns = design.positions(kept)
+    penalty = np.concatenate([np.zeros(0), *(found.penalty[term_groups(design, i)] for i in kept)])
+    return replace(
+        found,
+        terms=tuple(found.terms[i] for i in kept),
+        penalty=penalty,
+        edf=found.edf[columns],
+        sums=tuple(fold.take(columns) for fold in found.sums),
+    )
+
+
 def better_of(
-    found: SearchResult, terms: tuple[Term, ...], sums: tuple[Sums, ...], name: str, start: np.ndarray | None = None
+    found: SearchResult,
+    terms: tuple[Term, ...],
+    sums: tuple[Sums, ...],
+    name: str,
+    start: np.ndarray | None = None,
+    sure: float = NEGLIGIBLE,
 ) -> SearchResult:
-    """The result with these terms if they predict better out of fold, else the one before."""
+    """The result with these terms if they predict better out of fold, by `sure` standard errors; else the one before.
+
+    Parameters
+    ----------
+    start : ndarray, [groups], optional
+        Penalties that need little change.
+    """
     design = Design.of(terms)
-    fit = fit_sums(added(sums), design.groups, start)
+    fit = fit_sums(added(sums), design.groups, start, steps=STEPS if start is None else FEW_STEPS)
     losses = out_of_fold_loss(sums, np.arange(design.width), design.groups, fit.penalty)
     difference = losses - found.losses
     noise = difference.std(ddof=1) * np.sqrt(len(losses))
-    if difference.sum() > -NEGLIGIBLE * noise:
+    if difference.sum() > -sure * noise:
         return found
     null = found.null_loss
     rung = Rung(name, len(terms), float(fit.edf.sum()), float(losses.sum() / null), float(noise / null))

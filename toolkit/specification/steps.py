@@ -31,6 +31,7 @@ MOST_STEPS = 3
 MOST_LEVELS = 6  # factors with more levels are no groups for steps
 FEWEST = 20  # scanned rows on either side of a threshold
 OWN = 1e-3  # share of a step column that the other terms must leave unexplained, for the sake of arithmetic
+BEYOND = 1.0  # standard errors by which a step must predict better out of fold
 ALIKE = 3.84  # of the score statistic: thresholds within it of the best are as likely
 SURE = 10.0  # of the score statistic beyond 2 log(columns tried): about one false step in 300 searches
 
@@ -74,7 +75,7 @@ def with_steps(found: SearchResult, marginals: dict[str, Marginal]) -> SearchRes
             break
         sample = found.sample
         sums = sample.widened(found.sums, found.design, term.columns(sample.data))
-        better = better_of(found, (*found.terms, term), sums, f"{found.chosen}, {term.name}", found.penalty)
+        better = better_of(found, (*found.terms, term), sums, f"{found.chosen}, {term.name}", found.penalty, BEYOND)
         if better is found:
             break
         found = better
@@ -113,8 +114,9 @@ def best_step(found: SearchResult, marginals: dict[str, Marginal]) -> Term | Non
     low, high = likely(near, finer)
     chosen = (rounded(variable, inside, low, high), *best[1:])
     name = " & ".join(str(one) for one in chosen)
-    if any(term.name == name for term in found.terms):
-        return None
+    variables = tuple(one.variable.name for one in chosen)
+    if any(term.kind == "step" and term.variables == variables for term in found.terms):
+        return None  # one threshold for each number and group; more of them are a bend
     return Term(name, "step", chosen, (1,) * len(chosen), np.array([FREE]))
 
 
