@@ -26,6 +26,7 @@ CLOSE = 1.5  # times the smallest loss of the main effects up to which a family 
 MOST = 3  # families that enter
 FEW_ROWS = 2_500  # up to here every row is judged once, by three fits; beyond, one fit judges a fifth of the rows
 TRAIN_ROWS, JUDGE_ROWS = 4_000, 4_000
+SMALL, SURE = 0.01, 0.5  # share of the loss, and standard errors, that take the place from the family of the evidence
 
 
 def settle_family(
@@ -57,7 +58,10 @@ def close_families(scores: Sequence[FamilyScore], target_kind: str, metric: str)
         return chosen
     ranked = sorted(scores, key=lambda score: score.loss)
     near = [score.family for score in ranked if score.loss <= CLOSE * ranked[0].loss]
-    return list(dict.fromkeys([*chosen, *near]))[:MOST]
+    names = list(dict.fromkeys([*chosen, *near]))
+    if "lognormal" in names and names[0] != "gamma":
+        names = [name for name in names if name != "gamma"]  # its predictions are nearly those of the log-normal
+    return names[:MOST]
 
 
 def contest(
@@ -99,9 +103,13 @@ def decided(
     losses: dict[str, np.ndarray], scores: Sequence[FamilyScore], reason: str, metric: str
 ) -> tuple[str, list[FamilyScore], str]:
     """The family, the scores with the choice marked, and a sentence that says why."""
-    chosen = min(losses, key=lambda name: losses[name].mean())
+    first, chosen = next(iter(losses)), min(losses, key=lambda name: losses[name].mean())
+    gain = losses[first] - losses[chosen]
+    if gain.mean() < max(SMALL * losses[first].mean(), SURE * gain.std(ddof=1) / np.sqrt(len(gain))):
+        chosen = first
+    word = "no other family predicts clearly better" if chosen == first else f"{chosen} predicts better"
     told = ", ".join(f"{name} {losses[name].mean():.4g}" for name in losses)
-    reason = f"{chosen} predicts best by {metric} when each is specified in full (loss on other rows: {told}); {reason}"
+    reason = f"{reason}; {word} by {metric} when each is specified in full (loss on other rows: {told})"
     return chosen, [replace(score, chosen=score.family == chosen) for score in scores], reason
 
 
