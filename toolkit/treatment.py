@@ -83,7 +83,7 @@ def _called_for(todo: Plan, evaluation: Evaluation, checks: Sequence[Check]) -> 
     return propose(
         checks, arm, todo.arms[arm],
         family=str(whole.get("family", "")), target_kind=data.target_kind, grouped=data.groups is not None,
-        target=data.targets[0] if len(data.targets) == 1 else "",
+        target=data.targets[0] if len(data.targets) == 1 else "", several=len(data.targets) > 1,
         in_order=when is not None and bool(when.is_monotonic_increasing), found=_chosen(whole.get("frozen")),
     )  # fmt: skip
 

@@ -106,3 +106,16 @@ def test_large_tables_are_thinned():
     info = {"linear": INFO["linear"]}
     checks = run_checks(table[table["arm"] == "linear"], info, dataset=dataset, metric="rmse", only=["reset"])
     assert {c.check: c.verdict for c in checks}["reset"] == "good"
+
+
+@pytest.mark.parametrize("family", ["negative_binomial", "truncated_nb", "lognormal"])
+def test_a_design_of_a_family_that_has_no_fit_here(family):
+    table, dataset = made()
+    counts = np.random.default_rng(0).poisson(np.exp(0.3 * dataset.frame["a"])).astype(float)
+    table = table.assign(observed=np.tile(counts, 2), predicted=np.exp(0.3 * table["predicted"]))
+    design = dataset.frame[["a", "b"]].copy()
+    design.attrs["family"] = family
+    dataset = Dataset(dataset.frame.assign(target=counts), ("target",), ("a", "b"), dataset.kinds, "count")
+    found = answers(table, dataset, "poisson_deviance", design={"linear": design})
+    for name in ("cooks_distance", "collinearity", "optimism"):
+        assert found[name].verdict == "good", found[name].reason

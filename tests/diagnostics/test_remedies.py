@@ -39,6 +39,7 @@ def test_each_doubt_has_its_setting():
     assert changes(["white", "jarque_bera"], regression, "gaussian", "positive") == {"family": "lognormal"}
     assert changes(["white"], regression, "gaussian", "count") == {"family": "negative_binomial"}
     assert changes(["log_variance"], regression, "gaussian", "real") == {WEIGHTS: "inverse of the predicted variance"}
+    assert changes(["log_variance"], regression, "gaussian", "real", several=True) == {}
     assert changes(["learnability"], SpecifiedRegression(interactions=False), "gaussian", "real") == {
         "interactions": True
     }

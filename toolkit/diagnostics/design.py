@@ -12,6 +12,7 @@ from toolkit.diagnostics.check import Check
 from toolkit.diagnostics.collinearity import check_collinearity, check_condition_index
 from toolkit.diagnostics.hull import check_optimism
 from toolkit.diagnostics.influence import influence_checks
+from toolkit.diagnostics.least_squares import GLM_FAMILIES
 from toolkit.diagnostics.view import ArmView
 
 __all__ = ["Design", "design_checks", "design_of", "optimism_of"]
@@ -74,9 +75,16 @@ def _from_frame(view: ArmView, given: pd.DataFrame) -> Design:
         tuple(names[i] for i in kept),
         tuple(str(terms.get(names[i], names[i])) for i in kept),
         y,
-        str(given.attrs.get("family", view.family)),
+        _known_family(str(given.attrs.get("family", view.family))),
         bool(given.attrs.get("penalised", False)),
     )
+
+
+def _known_family(word: str) -> str:
+    """The family whose mean and variance functions are known here; of counts of any kind Poisson's."""
+    if word in GLM_FAMILIES:
+        return word
+    return "poisson" if any(part in word for part in ("negative", "nb", "hurdle", "zero", "poisson")) else "gaussian"
 
 
 def design_checks(view: ArmView, design: Design) -> tuple[Check, ...]:

@@ -55,6 +55,7 @@ class _Arm:
     clustered: bool
     families: frozenset[str]
     target: str
+    several: bool
     in_order: bool
     found: Mapping[str, Any]  # what the fit chose by itself
 
@@ -97,7 +98,7 @@ _RULES = (
           "a positive target with a long tail: its logarithm"),
     _Rule(_SPREAD, "family", "gamma", _log_wanted, "a positive target whose spread grows with its mean"),
     _Rule(_SPREAD, WEIGHTS, "inverse of the predicted variance",
-          lambda a: a.on_its_own_scale and not (a.positive or a.count),
+          lambda a: a.on_its_own_scale and not (a.positive or a.count or a.several),
           "rows of little spread tell more: weights by the predicted spread"),
     _Rule(_TIME, "lookback", lambda a: max(2 * a.found["lookback"], a.found["lookback"] + MORE_LAGS),
           lambda a: a.found.get("steps") in ("direct", "recursive"), "errors follow each other: more lags"),
@@ -119,6 +120,7 @@ def propose(
     target_kind: str,
     grouped: bool = False,
     target: str = "",
+    several: bool = False,
     in_order: bool = True,
     found: Mapping[str, Any] | None = None,
 ) -> tuple[Remedy, ...]:
@@ -139,6 +141,8 @@ def propose(
         Whether the data name groups, without which there are no clusters.
     target : str
         Name of the target, for a formula that transforms it.
+    several : bool
+        Whether there are several targets: rows then have no single spread to weigh them by.
     in_order : bool
         Whether the rows of the data stand in the order of time, which a Newey-West covariance needs.
     found : mapping, optional
@@ -154,7 +158,7 @@ def propose(
         return ()
     about = _Arm(
         estimator.get_params(deep=False), family, target_kind == "positive", target_kind == "count", grouped, families,
-        target, in_order, found or {},
+        target, several, in_order, found or {},
     )  # fmt: skip
     doubts = {c.check for c in checks if c.arm == arm and c.verdict in ("notice", "poor")}
     made: dict[str, Remedy] = {}
