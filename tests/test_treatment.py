@@ -121,6 +121,16 @@ def test_a_long_tail_gets_a_logarithm() -> None:
     )
 
 
+def test_counts_that_spread_more_get_a_negative_binomial() -> None:
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=600)})
+    data["y"] = rng.negative_binomial(1, 1 / (1 + np.exp(1 + 0.5 * data["x"])))  # variance mean + mean^2
+    remedy = remedied(data, arms={"formula": {"formula": "x", "family": "poisson"}, "linear": {}}).remedy
+    assert [(change["setting"], change["after"]) for change in remedy.changes] == [("family", "negative_binomial")]
+    verdicts = {row["check"]: (row["before"]["verdict"], row["after"]["verdict"]) for row in remedy.checks}
+    assert verdicts["dispersion"] == ("poor", "good") and verdicts["zero_inflation"] == ("poor", "good")
+
+
 def test_a_series_regression_gets_more_lags() -> None:
     rng = np.random.default_rng(0)
     y = np.zeros(240)

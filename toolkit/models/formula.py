@@ -24,8 +24,9 @@ FAMILIES = {
     "binomial": sm.families.Binomial,
     "poisson": sm.families.Poisson,
     "gamma": lambda: sm.families.Gamma(sm.families.links.Log()),
-    "negative_binomial": lambda: sm.families.NegativeBinomial(alpha=1.0),
+    "negative_binomial": lambda: sm.families.NegativeBinomial(alpha=NB_ALPHA),
 }
+NB_ALPHA = 1.0  # variance mean + alpha mean^2
 
 
 class FormulaRegression(RegressorMixin, BaseEstimator):
@@ -114,6 +115,7 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         self.fit_info_ = {
             "formula": self.formula,
             "family": self._law(written.scale),
+            **({"alpha": NB_ALPHA} if self.family_ == "negative_binomial" else {}),
             "covariance": kind,
             "coefficients": self.coefficients_.to_dict("records"),
             "parameters": int(self.coefficients_["estimate"].notna().sum()),

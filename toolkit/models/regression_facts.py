@@ -35,6 +35,8 @@ def facts_of_fit(
         "formula": "\n".join(spec.formula for spec in specifications),
         "terms": [row for label, spec in labelled for row in spec.terms.assign(**label).to_dict("records")],
         "family": family,
+        # What the checks of counts must know: without it they would ask for a Poisson variance.
+        **({"alpha": float(parts[0].shape)} if family == "negative_binomial" else {}),
         "family_scores": [vars(score) for score in family_scores],
         "findings": findings,
         "ladder": [vars(rung) for part in parts for rung in part.rungs],
