@@ -12,6 +12,7 @@ from toolkit.data.series import SeriesData
 from toolkit.models.forecasting import SeriesRegression
 from toolkit.models.forecasting_channels import channels_of
 from toolkit.models.forecasting_design import Design
+from toolkit.models.forecasting_inner import Inner
 from toolkit.models.forecasting_ridge import LagRegression
 from toolkit.models.ticker import listening, ticking
 
@@ -98,3 +99,13 @@ def test_a_loop_over_series_says_how_far_it_is():
     assert [words.split(",")[0] for words, _ in heard] == ["1 of 3 series", "2 of 3 series"]
     assert "series/s" in heard[0][0] and heard[0][1] > heard[1][1] > 0
     assert list(ticking(range(3), 3)) == [0, 1, 2]  # nobody listens
+
+
+def test_few_stretches_widen_intervals_as_students_t():
+    # 120 values, horizon 12: inner origins over two stretches; t of 2 degrees is 2.92 at 95 %, the normal 1.645
+    channels = list(channels_of(single(np.random.default_rng(5).normal(size=120))))
+    inner = Inner.of(channels, 12, 12, 1)
+    assert inner.blocks == 2
+    widths = inner.half_widths(np.zeros(inner.observed.size), 12, 0.9)
+    inner.blocks = 100_000
+    assert widths / inner.half_widths(np.zeros(inner.observed.size), 12, 0.9) == pytest.approx(2.920 / 1.645, rel=1e-3)

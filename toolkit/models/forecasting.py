@@ -121,7 +121,8 @@ class SeriesRegression(BaseEstimator):
             joblib.delayed(fit_candidate)(trial["candidate"], data, channels) for trial, _ in chosen
         )
         self.weights_ = np.array([weight for _, weight in chosen])
-        self._learn_intervals(chosen)
+        path = sum(weight * trial["forecasts"] for trial, weight in chosen)
+        self.half_widths_ = trials[0]["inner"].half_widths(path, self.horizon, self.coverage)
         self.fit_info_ = describe(self.models_, self.weights_, channels, trials, chosen, tests)
         return self
 
@@ -278,21 +279,3 @@ class SeriesRegression(BaseEstimator):
             return np.eye(len(trials))[int(np.argmin(loss))]
         inner = trials[0]["inner"]
         return average_weights(lambda mix: inner.loss(self.metric, mix), [trial["forecasts"] for trial in trials])
-
-    def _learn_intervals(self, chosen: list[tuple[dict[str, Any], float]]) -> None:
-        """Half-widths in units of each series' scale, [horizon]: a quantile of the errors at the inner origins."""
-        inner = chosen[0][0]["inner"]
-        path = sum(weight * trial["forecasts"] for trial, weight in chosen)
-        error = ((inner.observed - path) / inner.scale).reshape(-1, self.horizon)
-        spread = np.sqrt(np.nanmean(error**2, axis=0))
-        if len(error) < 50:  # too few for each step: a straight line in the root of the step through all
-            root = np.sqrt(np.arange(1, self.horizon + 1))
-            slope = (
-                np.polynomial.Polynomial.fit(root, spread, 1).convert().coef if self.horizon > 2 else [spread.mean()]
-            )
-            spread = np.maximum(sum(c * root**k for k, c in enumerate(slope)), spread.min())
-        spread = np.maximum(spread, 1e-12)
-        sizes = np.abs(error / spread).ravel()
-        sizes = np.sort(sizes[np.isfinite(sizes)])
-        rank = min(int(np.ceil(self.coverage * (len(sizes) + 1))), len(sizes)) - 1
-        self.half_widths_ = spread * sizes[rank]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, t
 
 from toolkit.data.series import SeriesData
 from toolkit.errors import InputError
@@ -23,14 +24,33 @@ class Inner:
     """Inner origins: the last part of every channel, on which candidates are judged."""
 
     def __init__(self, fit_until: list[int], origins: list[np.ndarray], observed: np.ndarray, scale: np.ndarray,
-                 reason: str):  # fmt: skip
-        self.fit_until, self.origins, self.observed, self.scale, self.reason = (
-            fit_until, origins, observed, scale, reason,
+                 reason: str, blocks: int):  # fmt: skip
+        self.fit_until, self.origins, self.observed, self.scale, self.reason, self.blocks = (
+            fit_until, origins, observed, scale, reason, blocks,
         )  # fmt: skip
 
     def loss(self, metric: str, forecasts: np.ndarray) -> float:
         """Mean loss over the observed values."""
         return float(np.nanmean(losses(metric, self.observed, forecasts, self.scale)))
+
+    def half_widths(self, path: np.ndarray, horizon: int, coverage: float) -> np.ndarray:
+        """Half-widths of intervals in units of each series' scale, [horizon]: a quantile of the errors of a forecast.
+
+        Errors of overlapping origins say little more than those of the stretches that do not overlap: with few of
+        these the quantile is widened as Student's t of so many degrees of freedom is beside the normal distribution.
+        """
+        error = ((self.observed - path) / self.scale).reshape(-1, horizon)
+        spread = np.sqrt(np.nanmean(error**2, axis=0))
+        if len(error) < 50:  # too few for each step: a straight line in the root of the step through all
+            root = np.sqrt(np.arange(1, horizon + 1))
+            slope = np.polynomial.Polynomial.fit(root, spread, 1).convert().coef if horizon > 2 else [spread.mean()]
+            spread = np.maximum(sum(c * root**k for k, c in enumerate(slope)), spread.min())
+        spread = np.maximum(spread, 1e-12)
+        sizes = np.abs(error / spread).ravel()
+        sizes = np.sort(sizes[np.isfinite(sizes)])
+        rank = min(int(np.ceil(coverage * (len(sizes) + 1))), len(sizes)) - 1
+        tail = 0.5 + coverage / 2
+        return spread * sizes[rank] * t.ppf(tail, self.blocks) / norm.ppf(tail)
 
     @classmethod
     def of(cls, channels: list[Channel], horizon: int, lag: int, day: int) -> Inner:
@@ -57,7 +77,9 @@ class Inner:
         if not np.isfinite(flat).any():
             raise InputError("no value is observed in the last part of the history, on which the form would be chosen")
         count, judged = sum(len(at) for at in origins), sum(len(at) > 0 for at in origins)
-        return cls(fit_until, origins, flat, unit, f"{count} inner origins of {judged} series, horizon {horizon}")
+        blocks = sum((int(at[-1] - at[0]) + horizon) // horizon for at in origins if len(at))
+        reason = f"{count} inner origins of {judged} series, horizon {horizon}"
+        return cls(fit_until, origins, flat, unit, reason, blocks)
 
 
 def fit_candidate(candidate: Candidate, data: SeriesData, channels: list[Channel], most: int = 40_000) -> Any:
