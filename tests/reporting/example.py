@@ -250,7 +250,8 @@ def make_comparison(
         arms[arm] = ArmResult(arm, kind, scores, 1.5, 0.1, formula, 3 if arm == "neural" else None, (), facts)
     sentence = (
         "The regression predicts demand better than the neural net: RMSE 5.01 against 5.21, "
-        "a difference of 4 % (95 % interval 2 to 6 %), beyond the margin of 1 %."
+        "a difference of 4 % (95 % interval 2 to 6 %), beyond the margin of 1 %. "
+        "The chance that it exceeds the margin is 95 %."
     )
     verdict = Verdict(
         "regression",

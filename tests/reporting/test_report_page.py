@@ -19,6 +19,7 @@ from toolkit.comparison.record import ArmResult, Comparison
 from toolkit.reporting.figures import build_figures
 from toolkit.reporting.markdown import render_markdown
 from toolkit.reporting.page import render_page, write_report
+from toolkit.reporting.words import headline
 
 NASTY = """<script>alert("x")</script>'&$\\frac{1}{2}$ Größe 温度 """ + "very" * 70
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -80,7 +81,9 @@ def report(page, tmp_path_factory) -> Path:
 
 def test_sentence_comes_first_and_every_section_is_there(page, comparison):
     outline = Outline(page)
-    assert page.index(comparison.verdict.sentence) < page.index("Scores and costs")
+    first, rest = headline(comparison.verdict.sentence)
+    assert rest
+    assert page.index(f"<h1>{first}</h1>") < page.index(rest) < page.index("Scores and costs")
     ids = {attrs.get("id") for _, attrs in outline.tags}
     assert {
         "scores",
@@ -152,7 +155,8 @@ def test_quick_run_is_marked_everywhere(comparison, figures):
 
 def test_markdown_twin_says_the_same(comparison, figures, page):
     text = render_markdown(comparison, figures)
-    assert text.startswith(f"# {comparison.verdict.sentence}")
+    first, rest = headline(comparison.verdict.sentence)
+    assert text.startswith(f"# {first}\n\n{rest}\n")
     for figure in figures.values():
         assert f"figures/{figure.file_name}" in text
     for arm in comparison.arms:

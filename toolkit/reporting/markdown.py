@@ -18,7 +18,8 @@ __all__ = ["render_markdown"]
 def render_markdown(comparison: Comparison, figures: dict[str, Figure]) -> str:
     """Markdown text; pictures point to the folder `figures` beside it."""
     verdict = comparison.verdict
-    parts = [f"# {_plain(verdict.sentence)}"]
+    first, rest = words.headline(verdict.sentence)
+    parts = [f"# {_plain(first)}", *([_plain(rest)] if rest else [])]
     if comparison.quick:
         parts.append(f"> **{content.QUICK_NOTE}**")
     parts += [

@@ -76,6 +76,7 @@ def _context(comparison: Comparison, figures: dict[str, Figure]) -> dict[str, An
     return {
         "c": comparison,
         "verdict": comparison.verdict,
+        "headline": words.headline(comparison.verdict.sentence),
         "word": content.verdict_word(comparison),
         "quick_note": content.QUICK_NOTE if comparison.quick else "",
         "facts": content.facts_line(comparison),

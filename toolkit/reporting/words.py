@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from toolkit.evaluation.scores import METRICS
 
-__all__ = ["cell_text", "duration", "fact_text", "greater_is_better", "metric_label", "number", "p_text"]
+__all__ = ["cell_text", "duration", "fact_text", "greater_is_better", "headline", "metric_label", "number", "p_text"]
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -19,6 +20,18 @@ def number(value: Any, digits: int = 4) -> str:
     size = math.floor(math.log10(abs(value)))
     text = f"{value:,.{max(digits - 1 - size, 0)}f}" if -4 <= size < 7 else f"{value:.{digits - 1}e}"
     return text.replace("-", "−")
+
+
+def headline(paragraph: str) -> tuple[str, str]:
+    """The first sentence of a paragraph, and the rest of it: a heading is read in one breath.
+
+    Examples
+    --------
+    >>> headline("neural wins, by 5.6 % of 0.3. The chance is 99 %. Use both.")
+    ('neural wins, by 5.6 % of 0.3.', 'The chance is 99 %. Use both.')
+    """
+    first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph, maxsplit=1)
+    return first, "".join(rest)
 
 
 def p_text(value: float | None) -> str:
