@@ -12,7 +12,7 @@ __all__ = ["CountModel"]
 
 
 class CountModel:
-    """Poisson, negative binomial or hurdle regression on straight lines and levels, by statsmodels.
+    """Poisson, negative binomial or (Poisson) hurdle regression on straight lines and levels, by statsmodels.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class CountModel:
             start = np.r_[poisson.params, 1.0]
             self.result = NegativeBinomial(counts, design).fit(start_params=start, disp=0, maxiter=500)
         else:
-            self.result = HurdleCountModel(counts, design, dist="negbin", zerodist="negbin").fit(disp=0, maxiter=500)
+            self.result = HurdleCountModel(counts, design, dist="poisson", zerodist="poisson").fit(disp=0, maxiter=500)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:

@@ -24,7 +24,7 @@ __all__ = ["contest", "settle_family"]
 
 CLOSE = 1.5  # times the smallest loss of the main effects up to which a family may enter
 MOST = 3  # families that enter
-FEW_ROWS = 2_500  # up to here every row is judged once, by three fits; beyond, one fit judges a fifth of the rows
+FEW_ROWS = 1_200  # up to here every row is judged once, by three fits; beyond, one fit judges a fifth of the rows
 TRAIN_ROWS, JUDGE_ROWS = 4_000, 4_000
 SMALL, SURE = 0.01, 0.5  # share of the loss, and standard errors, that take the place from the family of the evidence
 
@@ -54,7 +54,7 @@ def settle_family(
 def close_families(scores: Sequence[FamilyScore], target_kind: str, metric: str) -> list[str]:
     """Families that enter, the one chosen by its main effects first; one name where there is no contest."""
     chosen = [score.family for score in scores if score.chosen]
-    if target_kind not in ("positive", "real") or metric == "rmsle" or len(scores) < 2:
+    if target_kind != "positive" or metric == "rmsle" or len(scores) < 2:
         return chosen
     ranked = sorted(scores, key=lambda score: score.loss)
     near = [score.family for score in ranked if score.loss <= CLOSE * ranked[0].loss]
