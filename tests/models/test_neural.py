@@ -193,8 +193,6 @@ def test_presets_differ_and_say_what_they_cost():
     assert epochs[0] == 256
     assert recipe_for("standard", "realmlp", 20_000, "cuda", {}).epochs == 256
     assert recipe_for("quick", "realmlp", 1000, "cpu", {"epochs": 7, "width": None}).epochs == 7
-    rates = [recipe_for("standard", "realmlp", 1000, "cpu", {}, binary).learning_rate for binary in (False, True)]
-    assert rates == [0.2, 0.04]  # arXiv 2407.04491, table A.1
 
 
 def test_leaves_nothing_on_disk_and_says_nothing(mixed, tmp_path, monkeypatch, capfd, recwarn):

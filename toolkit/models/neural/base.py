@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 from torch import nn
 
 from toolkit.errors import InputError
-from toolkit.models.neural.losses import Bernoulli, Loss
+from toolkit.models.neural.losses import Loss
 from toolkit.models.neural.preprocessing import TableEncoder
 from toolkit.models.neural.presets import INNER_FOLDS, get_preset, recipe_for
 
@@ -132,8 +132,7 @@ class NeuralBase(BaseEstimator):
         for architecture in architectures:
             members = self._members(len(frame), target, groups, architecture)
             fewest = min(len(m.train) for m in members)
-            binary, note = isinstance(loss, Bernoulli), None
-            recipe = recipe_for(self.preset, architecture, fewest, device, self._overrides(), binary)
+            recipe, note = recipe_for(self.preset, architecture, fewest, device, self._overrides()), None
             scaling = "quantile" if architecture == "tabm" else "robust"
             encoder = TableEncoder(self.kinds, scaling, self.random_state).fit(frame)
             inputs, codes = encoder.transform(frame)
