@@ -87,6 +87,16 @@ def test_huge_beside_tiny_values():
     assert np.abs(inputs).max() <= 3.0001
 
 
+def test_a_column_of_mostly_zeros_keeps_its_small_values_apart():
+    gains = np.zeros(400)
+    gains[:40] = np.linspace(1000, 9000, 40)
+    gains[40] = 100_000
+    inputs, _ = TableEncoder().fit(frame := pd.DataFrame({"gain": gains})).transform(frame)
+    distance = 5000.0 + 4000 / 39  # median of the 41 values that are not zero
+    np.testing.assert_allclose(inputs[:40, 0], gains[:40] / distance / np.sqrt(1 + (gains[:40] / distance / 3) ** 2))
+    assert inputs[40, 0] < 3
+
+
 @pytest.mark.parametrize("scaling", ["robust", "quantile"])
 def test_levels_that_are_new_rare_or_missing(scaling):
     train = pd.DataFrame({"few": ["a", "b", None] * 40, "many": [f"level {i % 15}" for i in range(119)] + ["once"]})

@@ -26,10 +26,12 @@ class TableEncoder:
     """Learns how to read a table and turns rows into arrays of float32 and codes of int64.
 
     Numbers lose their median and are divided by the interquartile range, then x / sqrt(1 + (x / 3)²) keeps outliers
-    within 3 (RealMLP, arXiv 2407.04491); `scaling="quantile"` maps them to normal scores instead (TabM,
-    arXiv 2410.24210). A missing number becomes the median and raises a flag of its own. Categories of at most 9 levels
-    are one-hot (two levels: -1 and 1), larger ones get a code to be embedded, where code 0 stands for levels that
-    are rare or new. Columns that are empty or constant on the training rows are left out.
+    within 3 (RealMLP, arXiv 2407.04491). Where that range is zero, as in a column of mostly zeros, they are divided by
+    the median distance of the other values; half their range, as published, would press all but the largest together.
+    `scaling="quantile"` maps numbers to normal scores instead (TabM, arXiv 2410.24210). A missing number becomes the
+    median and raises a flag of its own. Categories of at most 9 levels are one-hot (two levels: -1 and 1), larger ones
+    get a code to be embedded, where code 0 stands for levels that are rare or new. Columns that are empty or constant
+    on the training rows are left out.
 
     Parameters
     ----------
@@ -150,8 +152,9 @@ class TableEncoder:
             self.quantiles_.fit(np.where(np.isnan(values), self.center_, values) + noise)
             return
         lower, upper = np.nanpercentile(values, [25, 75], axis=0)
-        half_range = (np.nanmax(values, axis=0) - np.nanmin(values, axis=0)) / 2
-        self.scale_ = np.where(upper > lower, upper - lower, half_range)
+        away = np.abs(values - self.center_)
+        usual = np.nanmedian(np.where(away > 0, away, np.nan), axis=0)  # of the values that are not the median
+        self.scale_ = np.where(upper > lower, upper - lower, usual)
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:
         if not values.shape[1]:
