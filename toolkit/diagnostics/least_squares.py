@@ -87,12 +87,14 @@ def _independent(extra: np.ndarray, base: np.ndarray) -> np.ndarray:
 # family -> (mean from the linear predictor, variance from the mean, slope of the mean in the linear predictor)
 GLM_FAMILIES = {
     "gaussian": (lambda eta: eta, lambda mu: np.ones_like(mu), lambda mu: np.ones_like(mu)),
+    "gaussian_log": (np.exp, lambda mu: np.ones_like(mu), lambda mu: mu),
     "poisson": (np.exp, lambda mu: mu, lambda mu: mu),
     "gamma": (np.exp, lambda mu: mu**2, lambda mu: mu),
     "binomial": (lambda eta: 1 / (1 + np.exp(-eta)), lambda mu: mu * (1 - mu), lambda mu: mu * (1 - mu)),
 }
 _LINKS = {
     "gaussian": lambda mu: mu,
+    "gaussian_log": np.log,
     "poisson": np.log,
     "gamma": np.log,
     "binomial": lambda mu: np.log(mu / (1 - mu)),
