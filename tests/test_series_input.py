@@ -103,10 +103,12 @@ def test_a_changing_clock_is_wall_clock_time():
          "transform 'log' needs values above 0; series 'a'"),
         (lambda f: f.assign(x=np.where(f["t"] > "2020-10-01", np.nan, 1.0)), {"known_ahead": ["x"]},
          "'x' is named in known_ahead but has no value at 2020-11-01"),
+        (lambda f: f, {"arms": {"seasonal_naive": {}, "regression": {"form": [{"steps": "direkt"}]}}},
+         "arms.regression: unknown steps in form 'direkt'"),
         (lambda f: f.assign(t="yesterday"), {}, "time column 't' does not parse"),
         (lambda f: f.drop(columns="t"), {"time": None}, "forecasts of series need a time column"),
     ],
-    ids=["constant", "horizon", "log", "covariate", "stamps", "no time"],
+    ids=["constant", "horizon", "log", "covariate", "form", "stamps", "no time"],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line(change, settings, message):
     with pytest.raises(InputError, match=message) as caught:

@@ -98,6 +98,13 @@ class SeriesRegression(BaseEstimator):
         self.form = form
         self.n_jobs = n_jobs
 
+    def check_columns(self, dataset: Any) -> None:
+        """Stop on a wrong form before the first fit."""
+        if self.form is not None and (not isinstance(self.form, list) or not self.form):
+            raise InputError(f"form: expected a list of regressions with their settings, got {self.form!r}")
+        for one in self.form or ():
+            candidate_of(one)
+
     def fit(self, history: SeriesData) -> SeriesRegression:
         """Choose the form and learn its coefficients from rows up to the origin.
 
@@ -192,8 +199,7 @@ class SeriesRegression(BaseEstimator):
                 f"horizon {self.horizon} is as long as the history: the longest series has {longest} values before the "
                 "origin; forecast fewer steps"
             )
-        if self.form is not None and (not isinstance(self.form, list) or not self.form):
-            raise InputError(f"form: expected a list of regressions with their settings, got {self.form!r}")
+        self.check_columns(None)
         for value, options, what in ((self.steps, STEPS, "steps"), (self.mean, MEANS, "mean")):
             if value not in ("auto", *options):
                 raise unknown(what, value, ("auto", *options))
