@@ -23,9 +23,9 @@ from toolkit.models.regression import SpecifiedRegression
 
 __all__ = ["CASES", "run"]
 
-LINEAR = {"linear truth, 300 rows": (300, 50), "linear truth, 3000 rows": (3_000, 50)}
-SPEED = {"speed, 100000 x 50": (100_000, 50)}
-GROWTH = {"growth, 10 columns": (10_000, 100_000, 1_000_000)}
+LINEAR = {"linear truth n=300": (300, 50), "linear truth n=3000": (3_000, 50)}
+SPEED = {"speed n=100000 p=50": (100_000, 50)}
+GROWTH = {"growth p=10": (10_000, 100_000, 1_000_000)}
 CASES = (*TABLES, *LINEAR, *SPEED, *GROWTH)
 MOST_TIMES = 40.0  # Gram matrices with a Cholesky factor that a search and fit may take
 WORSE = 1.01  # RMSE over that of least squares with the true columns
