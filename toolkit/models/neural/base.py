@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NeuralBase"]
 
 PREDICT_ROWS = 8192  # rows of a member that are predicted in one go
+BLOCK_ROWS = 64  # blocks are filled up, so that the same kernels run for a row alone and for a row among others
 FEWEST_ROWS = 10  # with fewer training rows nothing is held out and the last epoch is kept
 
 
@@ -44,14 +45,16 @@ class FittedStack:
     @torch.no_grad()
     def on_inputs(self, inputs: np.ndarray, codes: np.ndarray, loss: Loss, raw: bool = False) -> np.ndarray:
         """The same for rows that are encoded already."""
-        members = len(next(self.network.parameters()))
+        members, rows = len(next(self.network.parameters())), len(inputs)
+        missing = -rows % BLOCK_ROWS
+        inputs, codes = (np.pad(array, ((0, missing), (0, 0))) for array in (inputs, codes))
         parts = []
         for start in range(0, len(inputs), PREDICT_ROWS):
             x = torch.from_numpy(inputs[start : start + PREDICT_ROWS]).expand(members, -1, -1)
             c = torch.from_numpy(codes[start : start + PREDICT_ROWS]).expand(members, -1, -1)
             output = self.network(x, c)
             parts.append((output if raw else loss.response(output)).mean(dim=1).numpy())
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1)[:, :rows]
 
 
 class NeuralBase(BaseEstimator):
