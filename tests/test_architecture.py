@@ -126,3 +126,9 @@ def test_every_public_name_is_there() -> None:
 def test_datasets_is_no_package() -> None:
     assert not (ROOT / "datasets" / "__init__.py").exists()
     assert not (ROOT / "pipelines" / "__init__.py").exists()
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Test folders are no packages: pytest refuses to collect two files of one name."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)

@@ -27,7 +27,8 @@ def horizon_table(comparison: Comparison) -> pd.DataFrame:
     names = [name for name in dict.fromkeys((comparison.metric, *BESIDE)) if name in SERIES_METRICS]
     parts = [score_by_horizon(table, name).assign(metric=name) for name in names]
     parts.append(interval_scores_by_horizon(table, nominal(comparison)))
-    return pd.concat(parts, ignore_index=True)[["arm", "horizon", "metric", "value", "n"]]
+    full = [part for part in parts if len(part)]  # an empty part would decide the types of the columns
+    return pd.concat(full, ignore_index=True)[["arm", "horizon", "metric", "value", "n"]]
 
 
 def nominal(comparison: Comparison) -> float:
