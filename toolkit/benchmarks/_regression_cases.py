@@ -58,8 +58,8 @@ TABLES = {
     ),
     "airfoil_noise": Table("airfoil_noise", "sound_pressure_level", 5, "rmse", 2.2, "real"),
     "abalone": Table("abalone", "rings", 5, "rmse", 2.13, "count"),
-    "diabetes": Table("diabetes", "target", 5, "r2", 0.475, "real"),
-    "log wage": Table("cps1985_wages", "wage", 5, "r2", 0.26, "real", log=True),
+    "diabetes": Table("diabetes", "target", 5, "r2", 0.475, "real", repeats=4),
+    "log wage": Table("cps1985_wages", "wage", 5, "r2", 0.26, "real", repeats=4, log=True),
     "doctor_visits": Table("doctor_visits", "visits", 5, "poisson_deviance", None, "count", rivals=COUNT_MODELS),
     "nmes1988_visits": Table(
         "nmes1988_visits", "visits", 5, "poisson_deviance", None, "count", OUTCOMES, rivals=COUNT_MODELS

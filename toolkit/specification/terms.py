@@ -14,6 +14,7 @@ __all__ = ["Design", "Term", "main_terms", "product_term"]
 
 FREE = -1  # group of columns without penalty
 LEAST_SEEN = 0.03  # variance of a direction of an interaction, relative to independent variables, to be kept
+LEAST_ROUGH = 1e-8  # of a direction of an interaction, relative to the roughest one
 SLOW = 6  # the smoothest directions of an interaction share one smoothing parameter, the rest another
 ROWS = 4_000  # an interaction learns its basis from this many rows or more
 CELL_ROWS = 3  # cells of two factors with fewer rows make no column
@@ -140,6 +141,7 @@ def joint_basis(parts: list[np.ndarray], isotropic: bool = False) -> np.ndarray 
     if isotropic:
         rough = reduce(np.add.outer, [1 / np.maximum(v, 1e-300) for v in variances]).ravel()[used]
     roughness, turn = eigh(vectors.T @ (vectors * rough[:, None]), np.diag(sizes[seen]))
+    roughness = np.maximum(roughness, LEAST_ROUGH * roughness[-1])  # rounding can leave a smallest one below zero
     turn = turn * np.sqrt(roughness[0] / roughness)
     mix = np.zeros((products.shape[1], turn.shape[1]))
     mix[used] = (vectors @ turn) / np.sqrt(expected[used])[:, None]
