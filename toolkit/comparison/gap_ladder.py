@@ -55,6 +55,8 @@ def climb(
     groups = dataset.frame[dataset.groups].to_numpy() if dataset.groups else None
     for one in folds:
         mine = paired.repeat == one.repeat
+        # On these training rows both arms were judged by fits of other folds, which saw the rows judged here. So the
+        # hint only widens the pool of pairs; what is admitted is decided by the training rows' own targets.
         hint = np.full((2, len(X)), np.nan)
         hint[:, paired.row[mine]] = paired.predicted[mine].T
         hint = hint[:, one.train]

@@ -58,11 +58,12 @@ def generalised_vif(columns: np.ndarray, terms: Sequence[str]) -> pd.DataFrame:
         mine = labels == term
         df = int(mine.sum())
         if df == 1:
-            gvif = float(single[mine][0])
+            log = float(np.log(single[mine][0]))
         else:
             log = _log_det(correlation[np.ix_(mine, mine)]) + _log_det(correlation[np.ix_(~mine, ~mine)]) - log_all
-            gvif = float(np.exp(np.clip(log, 0.0, df * np.log(LARGEST))))
-        rows.append((str(term), gvif, df, gvif ** (1 / df)))
+            log = float(np.clip(log, 0.0, df * np.log(LARGEST)))
+        with np.errstate(over="ignore"):  # of many columns it may pass the largest number; the scaled one does not
+            rows.append((str(term), float(np.exp(log)), df, float(np.exp(log / df))))
     return pd.DataFrame(rows, columns=["term", "gvif", "df", "scaled"])
 
 

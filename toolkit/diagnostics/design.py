@@ -29,8 +29,12 @@ class Design:
     terms: tuple[str, ...]  # the term of each column
     response: np.ndarray  # [n], on the scale of the regression
     family: str
-    penalised: bool
+    ridge: np.ndarray | None  # [p], penalty on each squared coefficient; None where nothing is penalised
     why: str = ""
+
+    @property
+    def penalised(self) -> bool:
+        return self.ridge is not None
 
 
 def design_of(view: ArmView, given: pd.DataFrame | None, has_features: bool) -> Design:
@@ -50,12 +54,12 @@ def design_of(view: ArmView, given: pd.DataFrame | None, has_features: bool) -> 
         names = (*f.number_names, *f.indicator_names)
         terms = (*f.number_names, *(name.rsplit("=", 1)[0] for name in f.indicator_names))
         family = "binomial" if view.family == "binomial" else "gaussian"
-        return Design(f.linear, names, terms, view.raw_observed, family, False)
+        return Design(f.linear, names, terms, view.raw_observed, family, None)
     return _none(view, "the arm shows no design matrix")
 
 
 def _none(view: ArmView, why: str) -> Design:
-    return Design(None, (), (), view.observed, view.family, False, why)
+    return Design(None, (), (), view.observed, view.family, None, why)
 
 
 def _from_frame(view: ArmView, given: pd.DataFrame) -> Design:
@@ -76,8 +80,15 @@ def _from_frame(view: ArmView, given: pd.DataFrame) -> Design:
         tuple(str(terms.get(names[i], names[i])) for i in kept),
         y,
         _known_family(str(given.attrs.get("family", view.family))),
-        bool(given.attrs.get("penalised", False)),
+        _ridge(given, [names[i] for i in kept]),
     )
+
+
+def _ridge(given: pd.DataFrame, names: list[str]) -> np.ndarray | None:
+    """Penalties of the named columns, None without any."""
+    told = given.attrs.get("ridge") or {}
+    ridge = np.array([float(told.get(name, 0.0)) for name in names])
+    return ridge if (ridge > 0).any() else None
 
 
 def _known_family(word: str) -> str:
@@ -94,17 +105,19 @@ def design_checks(view: ArmView, design: Design) -> tuple[Check, ...]:
         return tuple(CATALOGUE[name].not_applicable(view.arm, design.why) for name in names)
     if design.columns.shape[1] == 0:
         return tuple(CATALOGUE[name].not_applicable(view.arm, "no columns but the constant") for name in names)
-    columns = (
-        check_collinearity(view.arm, design.columns, design.terms),
-        check_condition_index(view.arm, design.columns, design.names),
-    )
     if design.penalised:
         columns = tuple(
             CATALOGUE[name].not_applicable(view.arm, "a penalty keeps the coefficients apart") for name in names[:2]
         )
+    else:
+        columns = (
+            check_collinearity(view.arm, design.columns, design.terms),
+            check_condition_index(view.arm, design.columns, design.names),
+        )
     with np.errstate(all="ignore"):
         full = np.column_stack([np.ones(view.n), design.columns])
-        return (*columns, *influence_checks(view, full, design.response, design.family))
+        ridge = None if design.ridge is None else np.append(0.0, design.ridge)
+        return (*columns, *influence_checks(view, full, design.response, design.family, ridge))
 
 
 def optimism_of(view: ArmView, design: Design) -> Check:

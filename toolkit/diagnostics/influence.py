@@ -26,10 +26,12 @@ class Influence:
     studentised: np.ndarray  # externally, `rstudent`
     cook: np.ndarray
     dffits: np.ndarray
-    rank: int
+    rank: float  # number of coefficients; the effective one, sum of the leverages, where there is a penalty
 
 
-def influence(columns: np.ndarray, y: np.ndarray, family: str = "gaussian") -> Influence:
+def influence(
+    columns: np.ndarray, y: np.ndarray, family: str = "gaussian", ridge: np.ndarray | None = None
+) -> Influence:
     """Leverage, Cook's distance, DFFITS and externally studentised residuals.
 
     Parameters
@@ -40,9 +42,16 @@ def influence(columns: np.ndarray, y: np.ndarray, family: str = "gaussian") -> I
     family : str
         For families other than gaussian the measures are those of the last weighted least-squares step (Pearson
         residuals; `cooks.distance` of R's glm), dispersion 1 for poisson and binomial.
+    ridge : ndarray, [p], optional
+        Penalty on each squared coefficient, in units of the residual variance; gaussian only. A penalty is a row of the
+        data that says 0 (the mixed model view; Hoerl and Kennard, Technometrics 12, 1970): with these rows added, the
+        formulas of least squares hold, leaving out one row at a time included.
     """
     n = len(y)
     if family == "gaussian":
+        if ridge is not None:
+            told = np.diag(np.sqrt(ridge))[ridge > 0]
+            columns, y = np.vstack([columns, told]), np.append(y, np.zeros(len(told)))
         q = basis(columns)
         residual = residualise(y, q)
     else:
@@ -50,12 +59,12 @@ def influence(columns: np.ndarray, y: np.ndarray, family: str = "gaussian") -> I
         variance = np.maximum(GLM_FAMILIES[family][1](mean), 1e-12)
         q = basis(columns * (GLM_FAMILIES[family][2](mean) / np.sqrt(variance))[:, None])
         residual = (y - mean) / np.sqrt(variance)
-    p = q.shape[1]
-    h = np.minimum((q**2).sum(axis=1), 1.0)
-    left = np.maximum(1 - h, 1e-10)
-    dispersion = 1.0 if family in ("poisson", "binomial") else float(residual @ residual) / max(n - p, 1)
+    squares, free = float(residual @ residual), len(residual) - q.shape[1]
+    h, residual = np.minimum((q[:n] ** 2).sum(axis=1), 1.0), residual[:n]
+    left, p = np.maximum(1 - h, 1e-10), float(h.sum())
+    dispersion = 1.0 if family in ("poisson", "binomial") else squares / max(free, 1)
     cook = residual**2 * h / (left**2 * p * dispersion)
-    without = np.maximum((float(residual @ residual) - residual**2 / left) / max(n - p - 1, 1), 1e-300)
+    without = np.maximum((squares - residual**2 / left) / max(free - 1, 1), 1e-300)
     if family in ("poisson", "binomial"):
         without = np.ones(n)
     studentised = residual / np.sqrt(without * left)
@@ -64,13 +73,18 @@ def influence(columns: np.ndarray, y: np.ndarray, family: str = "gaussian") -> I
     return Influence(h, np.where(exact, 0, studentised), np.where(exact, 0, cook), np.where(exact, 0, dffits), p)
 
 
-def influence_checks(view: ArmView, columns: np.ndarray, y: np.ndarray, family: str) -> tuple[Check, ...]:
-    """Leverage, Cook and DFFITS of a regression with this design."""
+def influence_checks(
+    view: ArmView, columns: np.ndarray, y: np.ndarray, family: str, ridge: np.ndarray | None = None
+) -> tuple[Check, ...]:
+    """Leverage, Cook and DFFITS of a regression with this design and penalty."""
     names = ("leverage", "cooks_distance", "dffits")
-    if len(y) < columns.shape[1] + 5:
+    if ridge is not None and family != "gaussian":
+        why = f"a penalised fit of the family {family} is not done again here"
+        return tuple(CATALOGUE[name].not_applicable(view.arm, why) for name in names)
+    if ridge is None and len(y) < columns.shape[1] + 5:
         why = f"{columns.shape[1]} coefficients for {len(y)} rows: every row fixes its own fit"
         return tuple(CATALOGUE[name].not_applicable(view.arm, why) for name in names)
-    found = influence(columns, y, family)
+    found = influence(columns, y, family, ridge)
     # Among counts a large mean carries weight by nature: the question is whether a row lies far out in the columns.
     leverage = found.leverage if family == "gaussian" else (basis(columns) ** 2).sum(axis=1)
     said = {

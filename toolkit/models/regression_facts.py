@@ -80,7 +80,7 @@ def summary_text(
 def design_frame(part: Part, data: dict[str, np.ndarray]) -> pd.DataFrame:
     """Columns behind the coefficients of a fitted part, [n, a], the constant first.
 
-    `attrs` hold what diagnostics need: terms (column -> term), family, scale, penalised, ridge (column -> penalty on
+    `attrs` hold what diagnostics need: terms (column -> term), family, scale, ridge (column -> penalty on
     its squared coefficient, in units of the residual variance).
     """
     family, columns = part.family, part.design.columns(data)[:, part.fit.active]
@@ -91,7 +91,6 @@ def design_frame(part: Part, data: dict[str, np.ndarray]) -> pd.DataFrame:
         terms=dict(zip(names, terms, strict=True)),
         family="gaussian" if family.is_normal else {"logistic": "binomial"}.get(family.name, family.name),
         scale=family.link if family.is_normal else "identity",
-        penalised=bool((ridge > 0).any()),
         ridge=dict(zip(names, ridge.tolist(), strict=True)),
     )
     return frame
