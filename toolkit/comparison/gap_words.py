@@ -41,7 +41,9 @@ def gap_sentence(gap: Gap) -> str:
     said.append(f"{_points(left.share * unit)} unexplained" if left.share >= 0 else "more than all of it")
     said[0] = said[0].replace(" ", " points " if total.endswith("%") else " ", 1)
     parts = [f"{gap.net} is {total} better than {gap.start}: {', '.join(said)}"]
-    if gap.total > 0 and left.share > MOST * gap.total:
+    if gap.lower <= 0:
+        parts.append("the gap itself may be nothing: its interval includes 0")
+    elif left.share > MOST * gap.total:
         where = {HIGH_ORDER: "in combinations of three columns or more, which no short formula holds"}
         parts.append(f"more than half of the gap stays {where.get(left.term, 'in what no step of the ladder names')}")
     parts.append(_after(gap, unit))

@@ -49,6 +49,7 @@ def _waterfall(axes: Any, palette: Palette, gap: Gap, entries: tuple, label: str
     axes.set_yticks(range(len(entries) + 1), [*(short(entry.term) for entry in entries), "total"])
     axes.invert_yaxis()
     axes.axvline(0, color=palette.ink, linewidth=0.8)
+    axes.locator_params(axis="x", nbins=5)  # small gains have long labels
     axes.set_xlabel(f"gain in {label} (above 0: the net is better)")
     axes.grid(False, axis="y")
 
