@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ import yaml
 from sklearn.base import BaseEstimator, RegressorMixin
 
 import toolkit as tk
+from tests.contract import check, read_strictly
 from tests.test_cli import toolkit
 from toolkit.comparison.gap import explain_gap
+from toolkit.comparison.gap_words import gap_sentence
 from toolkit.data.splits import choose_splits
 from toolkit.pipeline import run
 from toolkit.reporting.contract import from_contract
+from toolkit.reporting.outputs import write_outputs
 
 SETTINGS = """
 data: {file: rows.csv, target: y}
@@ -115,6 +119,25 @@ def test_respecify_writes_a_pipeline_that_runs(done: tk.Analysis, folder: Path) 
     assert from_contract(folder / "again").gap_ledger is None
     refused = toolkit("respecify", "again", cwd=folder)
     assert refused.returncode == 1 and "no gap ledger" in refused.stderr
+
+
+def test_a_repair_that_improves_nothing_is_not_offered_anywhere(done: tk.Analysis, folder: Path) -> None:
+    why = "the terms found do not improve formula on fresh rows; none is proposed"
+    refused = {"formula": "", "score": 1.0, "terms": done.gap.respecified["terms"], "fit": "", "reason": why,
+               "sentence": "The terms found do not improve formula on fresh rows. None is proposed."}  # fmt: skip
+    ledger = replace(done.gap, respecified=refused)
+    ledger = replace(ledger, sentence=gap_sentence(ledger))
+    assert why in ledger.sentence
+    write_outputs(replace(done, gap_ledger=ledger), folder / "none", done.data)
+    document = read_strictly(folder / "none" / "comparison.json")
+    check(document)
+    assert document["gap"]["respecified"]["reason"] == why
+    page = (folder / "none" / "report.html").read_text(encoding="utf-8")
+    assert "No repair is proposed" in page and "After the repair" not in page and "toolkit respecify" not in page
+    shown = toolkit("show", "none", cwd=folder).stdout
+    assert "none is proposed" in shown and "toolkit respecify" not in shown
+    told = toolkit("respecify", "none", cwd=folder)
+    assert told.returncode == 1 and why in told.stderr and len(told.stderr.strip().splitlines()) == 1
 
 
 def test_the_pipeline_decides_whether_and_from_where() -> None:

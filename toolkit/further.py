@@ -18,7 +18,7 @@ from toolkit.errors import InputError
 from toolkit.evaluation.engine import Cache
 from toolkit.evaluation.evaluate import Evaluation, evaluate
 from toolkit.evaluation.forecasts import evaluate_forecasts
-from toolkit.evaluation.units import in_metric_units, on_common_folds
+from toolkit.evaluation.units import in_metric_units, in_same_units, on_common_folds
 from toolkit.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ STRAWMAN = (
     "Compare with the arm 'regression' or a formula of your own."
 )
 NO_STRESS = "stress splits are for tables: forecasts from an origin are judged beyond their training rows anyway"
-Predict = Callable[[Any, Splits, Mapping[str, Any]], pd.DataFrame]
+# (dataset, splits, arms) -> predictions of both, and of the members of nets
+Predict = Callable[[Any, Splits, Mapping[str, Any]], tuple[pd.DataFrame, pd.DataFrame | None]]
 
 
 def look_further(
@@ -49,12 +50,13 @@ def look_further(
         kept = ", ".join(str(test.details["arm"]) for test in best if test.details["included"])
         reasons.append(f"of all {len(best)} arms these may be the best (model confidence set of 95 %): {kept}")
 
-    def predict(dataset: Any, splits: Splits, arms: Mapping[str, Any]) -> pd.DataFrame:
+    def predict(dataset: Any, splits: Splits, arms: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         common = {"cache": cache, "progress": reporter.fitted, "backend": engine}
         if todo.series is not None:
             done = evaluate_forecasts(todo.series, splits, arms, every=settings.splits.refit or 1, **common)
-            return in_metric_units(_of_both(done, todo.pair), todo.metric)[0]
-        return _of_both(evaluate(dataset, splits, arms, todo.metric, **common), todo.pair)
+        else:
+            done = evaluate(dataset, splits, arms, todo.metric, **common)
+        return _in_units(todo, done)
 
     sentence = verdict.sentence
     for asked, name, look in (
@@ -75,6 +77,15 @@ def look_further(
         details |= found
         sentence = f"{sentence} {words}".rstrip()
     return tuple(best), replace(verdict, sentence=sentence, reasons=tuple(reasons), details=details)
+
+
+def _in_units(todo: Plan, done: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Predictions of the pair and of its members, in the units of the tests."""
+    predictions, members = _of_both(done, todo.pair), None if done.members.empty else done.members
+    if todo.series is not None:
+        predictions, _ = in_metric_units(predictions, todo.metric)
+        members = None if members is None else in_same_units(members, predictions, todo.metric)
+    return predictions, members
 
 
 def _of_both(done: Evaluation, pair: tuple[str, str]) -> pd.DataFrame:
@@ -113,7 +124,15 @@ def _curve(
     if todo.series is not None:
         metric = in_metric_units(evaluation.predictions, todo.metric)[1]
     pair = {name: todo.arms[name] for name in todo.pair}
-    curve = learning_curve(dataset, once, pair, metric, predict, time=when, groups=_groups(todo), seed=splits.seed)
+
+    def at_size(dataset: Any, smaller: Splits, arms: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        if any(len(a.train) < len(b.train) for a, b in zip(smaller.folds, once.folds, strict=True)):
+            return predict(dataset, smaller, arms)
+        predictions, members = _in_units(todo, evaluation)  # every training row: the fits of the comparison
+        members = None if members is None else members[members["repeat"] == 0]
+        return predictions[predictions["repeat"] == 0], members
+
+    curve = learning_curve(dataset, once, pair, metric, at_size, time=when, groups=_groups(todo), seed=splits.seed)
     found = {
         "sentence": curve.sentence,
         "scores": curve.scores.to_dict("records"),

@@ -40,8 +40,8 @@ def splits(n: int = 600) -> Splits:
     )
 
 
-def evaluate(data: Table, folds: Splits, arms: dict[str, int]) -> pd.DataFrame:
-    """Arms are degrees of polynomials."""
+def evaluate(data: Table, folds: Splits, arms: dict[str, int]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Arms are degrees of polynomials; nothing has members."""
     x, y = data.frame["x"].to_numpy(), data.frame["y"].to_numpy()
     parts = []
     for name, degree in arms.items():
@@ -62,7 +62,16 @@ def evaluate(data: Table, folds: Splits, arms: dict[str, int]) -> pd.DataFrame:
                     }
                 )
             )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True), None
+
+
+def with_members(data: Table, folds: Splits, arms: dict[str, int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The second arm is the mean of three members whose errors are the luck of their seeds."""
+    predictions, _ = evaluate(data, folds, arms)
+    net = predictions[predictions["arm"] == list(arms)[1]]
+    luck = np.array([-0.3, 0.05, 0.25])  # sums to 0: the mean is the arm
+    members = [net.assign(member=k, predicted=net["predicted"] * (1 + one)) for k, one in enumerate(luck - luck.mean())]
+    return predictions, pd.concat(members, ignore_index=True)
 
 
 def test_learning_curve_without_and_with_a_crossing():
@@ -98,7 +107,7 @@ def test_a_gain_that_vanishes_outside_is_named():
     y = np.where(np.abs(x) < 1.6, np.sin(3 * x), x) + 0.1 * rng.normal(size=len(x))
     data.frame["y"] = y
     arms = {"line": 1, "wiggly": 9}
-    _, main = compare_arms(evaluate(data, splits(), arms), "rmse", tuple(arms))
+    _, main = compare_arms(evaluate(data, splits(), arms)[0], "rmse", tuple(arms))
     assert main.winner == "wiggly"
     found = {r.kind: r for r in stress(data, splits(), arms, "rmse", {"value": 1, "unit": "percent"}, evaluate, main)}
     assert set(found) == {"extrapolation", "groups", "noise"}
@@ -106,11 +115,49 @@ def test_a_gain_that_vanishes_outside_is_named():
     assert "outside its middle" in found["extrapolation"].words
 
 
+def test_the_luck_of_the_seeds_enters_verdicts_under_stress_and_curves():
+    data, arms, margin = parabola(), {"line": 1, "parabola": 2}, {"value": 1, "unit": "percent"}
+    predictions, members = with_members(data, splits(), arms)
+    _, main = compare_arms(predictions, "rmse", tuple(arms), margin, "kfold", members)
+    assert main.details["uncertainty"]["seeds_se"] > 0
+
+    bare, lucky = (
+        {one.kind: one.verdict for one in stress(data, splits(), arms, "rmse", margin, how, main)}
+        for how in (evaluate, with_members)
+    )
+    assert set(bare) == set(lucky) == {"extrapolation", "groups", "noise"}
+    for kind in bare:
+        assert lucky[kind].estimate == pytest.approx(bare[kind].estimate)
+        assert lucky[kind].details["uncertainty"]["seeds_se"] > 0 and bare[kind].details["uncertainty"]["seeds_se"] == 0
+        assert lucky[kind].upper - lucky[kind].lower > 1.05 * (bare[kind].upper - bare[kind].lower)
+
+    narrow, wide = (learning_curve(data, splits(), arms, "rmse", how).gains for how in (evaluate, with_members))
+    assert np.allclose(narrow["gain"], wide["gain"])
+    assert (wide["upper"] - wide["lower"] > narrow["upper"] - narrow["lower"]).all()
+
+
 def test_noise_touches_only_the_judging_rows():
     data = parabola()
     noisy = noisy_copy(data, np.arange(10))
     assert (noisy.frame["x"].iloc[10:] == data.frame["x"].iloc[10:]).all()
     assert (noisy.frame["x"].iloc[:10] != data.frame["x"].iloc[:10]).all()
+
+
+def test_noisy_rows_are_judged_by_fits_of_the_clean_ones():
+    data, seen = parabola(), []
+
+    def listen(noisy, folds, arms):
+        seen.append((noisy, folds))
+        return evaluate(noisy, folds, arms)
+
+    _, main = compare_arms(evaluate(data, splits(), {"line": 1, "parabola": 2})[0], "rmse", ("line", "parabola"))
+    stress(data, splits(), {"line": 1, "parabola": 2}, "rmse", {"value": 1, "unit": "percent"}, listen, main, ["noise"])
+    ((noisy, folds),) = seen
+    for one, clean in zip(folds.folds, splits().folds, strict=True):
+        assert np.array_equal(one.train, clean.train)
+        moved = noisy.frame["x"].to_numpy()[one.judge] - data.frame["x"].to_numpy()[clean.judge]
+        assert 0.05 < np.std(moved) / data.frame["x"].std() < 0.15
+        assert np.array_equal(noisy.frame["y"].to_numpy()[one.judge], data.frame["y"].to_numpy()[clean.judge])
 
 
 def test_one_group_cannot_be_left_out():

@@ -8,6 +8,7 @@ import pytest
 
 from toolkit.comparison.gap import explain_gap
 from toolkit.comparison.gap_follow import respecified_settings, specification_gate
+from toolkit.comparison.gap_respecify import refusal
 from toolkit.comparison.record import Verdict
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import choose_splits
@@ -70,6 +71,49 @@ def test_settings_of_the_repair_use_fresh_folds(ledger):
     made = respecified_settings({"name": "x", "arms": {"linear": {}, "neural": {}}, "splits": {"seed": 4}}, ledger)
     assert made["arms"]["formula"]["formula"] == ledger.respecified["formula"]
     assert made["compare"] == ["formula", "neural"] and made["splits"]["seed"] == 5
+
+
+@pytest.fixture(scope="module")
+def no_help():
+    """A start that is nearly the truth: the terms that its training rows ask for cannot improve it."""
+    data, splits, predictions, _ = world()
+    best = truth(data.frame).to_numpy()[predictions["row"]]
+    rng = np.random.default_rng(5)
+    start = predictions["arm"] == "linear"
+    near = best + np.where(start, 0.1, 0.0) * rng.normal(size=len(best))
+    predictions = predictions.assign(predicted=near)
+    arms = {"linear": FormulaRegression("y ~ a + b + c + d + C(g)")}
+    return explain_gap(data, splits, predictions, ("linear", "neural"), "rmse", estimators=arms)
+
+
+def test_terms_that_do_not_improve_the_start_are_not_proposed(no_help):
+    assert no_help.entries[0].kind == "refit" and no_help.entries[0].share < 0
+    assert any(e.lower > 0 and e.kind != "remainder" for e in no_help.entries)  # for themselves they are worth a lot
+    said = "the terms found do not improve linear on fresh rows; none is proposed"
+    repaired = no_help.respecified
+    assert (
+        repaired["formula"] == "" and repaired["reason"] == said and repaired["score"] > no_help.details["start_score"]
+    )
+    assert no_help.sentence.endswith(f"{said}.")
+    assert "with them" in repaired["sentence"] and "without (improvement -" in repaired["sentence"]
+    with pytest.raises(InputError, match=said):
+        respecified_settings({"arms": {}}, no_help)
+    verdict = Verdict("neural", ("linear", "neural"), 1.0, 0.5, 1.5, {}, "The net wins.")
+    failing = Check("reset", "linear", "assumptions", "", 9.0, 0.001, 0.1, "poor", "")
+    assert specification_gate(verdict, (failing,), no_help) is verdict  # no repair to wait for
+
+
+@pytest.mark.parametrize(("noise", "proposed"), [(0.5, True), (1.0, False), (1.5, False)])
+def test_a_repair_is_refused_unless_it_surely_improves_the_start(noise, proposed):
+    _, _, predictions, _ = world()
+    rng = np.random.default_rng(3)
+    start = predictions[predictions["arm"] == "linear"]
+    tables = [
+        start.assign(arm=arm, predicted=start["observed"] + size * rng.normal(size=len(start)))
+        for arm, size in (("start", 1.0), ("repaired", noise))
+    ]
+    found = refusal(pd.concat(tables), "rmse", ("start", "repaired"), {"value": 1, "unit": "percent"}, "kfold", 0)
+    assert (not found) == proposed
 
 
 def test_judging_rows_do_not_change_what_is_chosen():

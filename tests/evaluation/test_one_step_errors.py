@@ -105,10 +105,10 @@ def test_a_classical_model_counts_its_dynamic_coefficients():
         y[t] = 0.7 * y[t - 1] + rng.normal()
     frame = pd.DataFrame({"t": np.arange(150), "y": y + 20})
     data = SeriesData.from_dataset(Dataset(frame, ("y",), (), {}, "real", "y", time="t"), 3, periods=[])
-    (fitted, model_df), = Arima(3).fit(data).fitted_one_step(data).values()
+    ((fitted, model_df),) = Arima(3).fit(data).fitted_one_step(data).values()
     assert len(fitted) == 150 and 1 <= model_df <= 4
     assert np.std(frame["y"] - fitted) == pytest.approx(1.0, abs=0.15)  # the noise
-    (both, larger), = Classical(3, members=("arima", "theta")).fit(data).fitted_one_step(data).values()
+    ((both, larger),) = Classical(3, members=("arima", "theta")).fit(data).fitted_one_step(data).values()
     assert larger >= model_df and not np.array_equal(both, fitted)
 
 
@@ -118,7 +118,7 @@ def test_state_space_models_are_those_of_statsmodels(model):
     frame = pd.DataFrame({"t": np.arange(120), "y": np.cumsum(rng.normal(size=120)) * 0.3 + rng.normal(size=120) + 50})
     data = SeriesData.from_dataset(Dataset(frame, ("y",), (), {}, "real", "y", time="t"), 3, periods=[])
     model = model.fit(data.take(np.arange(100)))
-    (fitted, model_df), = model.fitted_one_step(data.take(np.arange(100))).values()
+    ((fitted, model_df),) = model.fitted_one_step(data.take(np.arange(100))).values()
     burn = model.result_.loglikelihood_burn
     np.testing.assert_allclose((frame["y"][:100] - fitted)[burn + 1 :], model.result_.resid[burn + 1 :], rtol=1e-8)
     assert model_df == (2 if isinstance(model, Sarimax) else len(model.result_.params) - 1)

@@ -84,9 +84,7 @@ def table_rows(case: str, data: Path | None) -> list[dict[str, Any]]:
     return [score_row(case, arm, table, *found, bar if arm == "regression" else None) for arm, found in scores.items()]
 
 
-def fold_scores(
-    table: Table, X: pd.DataFrame, y: pd.Series, make: Callable[[], Any]
-) -> tuple[np.ndarray, float]:
+def fold_scores(table: Table, X: pd.DataFrame, y: pd.Series, make: Callable[[], Any]) -> tuple[np.ndarray, float]:
     """Score of every fold, and the processor time of all fits."""
     scores, begin = [], time.process_time()
     for repeat in range(table.repeats):

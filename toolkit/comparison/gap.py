@@ -134,7 +134,9 @@ def _explain_one(
     }  # fmt: skip
     details["disagreement"] = disagreement(paired, X, entries)
     last = rungs[:, -1] if rungs.shape[1] else paired.predicted[:, 0]
-    repaired = respecify(ladders, order, entries, paired, last, predictions, arms, metric, margin, splits, X, y, seed)
+    repaired = respecify(
+        ladders, order, entries, paired, last, predictions, arms, metric, margin, splits, X, y, seed, members
+    )
     gap = Gap(paired.estimate, lower, upper, entries, repaired, "", *arms, details=details)
     return replace(gap, sentence=gap_sentence(gap))
 
@@ -216,7 +218,7 @@ def _together(ledgers: dict[str, Gap], arms: tuple[str, str]) -> Gap:
     by_target = {
         t: {"total": g.total, "lower": g.lower, "upper": g.upper, "reason": g.reason} for t, g in ledgers.items()
     }
-    repaired = {"by_target": {target: gap.respecified for target, gap in used.items()}}
+    repaired = {"formula": "", "score": None, "by_target": {target: gap.respecified for target, gap in used.items()}}
     sentence = " ".join(f"{target}: {gap.sentence}" for target, gap in ledgers.items())
     details = {"by_target": by_target}
     return Gap(total, total - half, total + half, tuple(entries), repaired, "", *arms, sentence, details)

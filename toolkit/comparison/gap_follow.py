@@ -44,6 +44,12 @@ def respecified_settings(settings: Mapping[str, Any], gap: Gap) -> dict[str, Any
 
 
 def _why_not(gap: Gap) -> str:
+    if gap.respecified.get("reason"):
+        return str(gap.respecified["reason"])
+    if gap.respecified.get("by_target"):
+        return (
+            "every target has a formula of its own (gap.respecified.by_target in comparison.json); run them one by one"
+        )
     if gap.respecified.get("terms"):
         return f"'{gap.start}' cannot be written as a formula, so that its repair cannot either"
     return "the ledger proposed no term"
@@ -52,6 +58,8 @@ def _why_not(gap: Gap) -> str:
 def specification_gate(verdict: Verdict, checks: tuple[Check, ...], gap: Gap | None) -> Verdict:
     """Hold a `neural` verdict as provisional while its regression is known to be misspecified and can be repaired."""
     if verdict.decision != "neural" or gap is None or not gap.entries or gap.start != verdict.arms[0]:
+        return verdict
+    if not gap.respecified or gap.respecified.get("reason"):  # nothing proposed: there is no repair to wait for
         return verdict
     failing = [c.check for c in checks if c.arm == verdict.arms[0] and c.check in FORM_CHECKS and c.verdict == "poor"]
     closing = [e for e in gap.entries if e.kind not in ("remainder", "response scale", "refit") and e.lower > 0]

@@ -11,6 +11,7 @@ from toolkit.comparison.gap_ladder import FoldLadder, chosen_form
 from toolkit.comparison.gap_search import Candidate
 from toolkit.comparison.record import GapEntry
 from toolkit.comparison.rows import PairedRows
+from toolkit.comparison.sentence import number
 from toolkit.comparison.verdict import compare_arms
 from toolkit.errors import InputError
 from toolkit.evaluation.scores import METRICS
@@ -19,7 +20,7 @@ from toolkit.specification.basis import Marginal
 from toolkit.specification.columns import Columns, quoted
 from toolkit.specification.formula import spline, written
 
-__all__ = ["extended", "respecify"]
+__all__ = ["extended", "refusal", "respecify"]
 
 ARM = "respecified"
 FEW_VALUES = 30  # a bend of a column with so few values is written as its levels
@@ -28,9 +29,9 @@ FEW_VALUES = 30  # a bend of a column with so few values is written as its level
 def respecify(
     ladders: list[FoldLadder], order: list[tuple[str, ...]], entries: tuple[GapEntry, ...], paired: PairedRows,
     last: np.ndarray, predictions: pd.DataFrame, arms: tuple[str, str], metric: str, margin: Any, splits: Any,
-    X: pd.DataFrame, y: pd.Series, seed: int,
+    X: pd.DataFrame, y: pd.Series, seed: int, members: pd.DataFrame | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Propose, refit and re-test.
+    """Propose, refit and re-test; what does not surely improve the start is not proposed, and its `reason` says so.
 
     On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values
     come from rows that did not discover them; the formula that is proposed holds the terms (and the scale of the
@@ -57,8 +58,9 @@ def respecify(
     mine = predictions[predictions["arm"] == arms[0]].set_index(["repeat", "fold", "row"])
     mine = mine.loc[list(zip(paired.repeat, paired.fold_label, paired.row, strict=True))].reset_index()
     mine = mine.assign(arm=ARM, predicted=predicted)
-    table = pd.concat([mine, predictions[predictions["arm"] == arms[1]]], ignore_index=True)
-    _, verdict = compare_arms(table, metric, (ARM, arms[1]), margin, splits.scheme, seed=seed, reference=ARM)
+    table = pd.concat([mine, predictions], ignore_index=True)
+    refused = refusal(table, metric, (arms[0], ARM), margin, splits.scheme, seed)
+    _, verdict = compare_arms(table, metric, (ARM, arms[1]), margin, splits.scheme, members, seed=seed, reference=ARM)
     terms = [
         {"term": by_key[k].term, "kind": by_key[k].kind, "p_value": by_key[k].details["p_value"],
          "chosen": by_key[k].details["chosen"], "folds": len(ladders)} for k in kept
@@ -66,12 +68,34 @@ def respecify(
     if scale is not None:
         terms.insert(0, {"term": scale.term, "kind": scale.kind, "p_value": scale.details["p_value"],
                          "chosen": len(moved), "folds": len(ladders)})  # fmt: skip
+    if refused:
+        return {"formula": "", "score": verdict.details["scores"][ARM], "terms": terms, "fit": how, **refused}
     family = {"logistic": "binomial"}.get(start.scale, start.scale)
     return {
         "formula": formula, "score": verdict.details["scores"][ARM], "decision": verdict.decision,
         "gain": verdict.estimate, "lower": verdict.lower, "upper": verdict.upper, "terms": terms,
         "sentence": verdict.sentence, "fit": how, "family": None if start.family.is_normal else family,
     }  # fmt: skip
+
+
+def refusal(
+    table: pd.DataFrame, metric: Any, pair: tuple[str, str], margin: Any, scheme: str, seed: int
+) -> dict[str, Any]:
+    """What is said instead of a proposal that does not surely improve the start on rows that did not find it.
+
+    Each term was admitted for itself; all of them together, fitted as one regression, may still cost more than they
+    bring. `pair` is (start, repaired); {} where the 95 % interval of the improvement lies above zero.
+    """
+    _, better = compare_arms(table, metric, pair, margin, scheme, seed=seed, reference=pair[0])
+    if better.lower is not None and better.lower > 0:
+        return {}
+    before, after = (better.details["scores"][arm] for arm in pair)
+    sentence = (
+        f"The terms found do not improve {pair[0]} on fresh rows: {better.details['label']} {number(after)} with them, "
+        f"{number(before)} without (improvement {number(better.estimate)}, 95 % interval {number(better.lower)} to "
+        f"{number(better.upper)}). None is proposed."
+    )
+    return {"reason": f"the terms found do not improve {pair[0]} on fresh rows; none is proposed", "sentence": sentence}
 
 
 def extended(formula: str, candidates: list[Candidate], ladder: FoldLadder) -> str:

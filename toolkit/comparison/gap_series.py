@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from toolkit.comparison.gap_respecify import refusal
 from toolkit.comparison.gap_shares import shares
 from toolkit.comparison.gap_words import gap_sentence
 from toolkit.comparison.record import Gap, GapEntry
@@ -183,6 +184,10 @@ def _repaired(
     last = rungs[max(sure)]
     _, verdict = compare_arms(units, of, (last.term, arms[1]), margin, scheme, members, seed=seed, reference=last.term)
     terms = [{"term": entries[k].term, "kind": entries[k].kind, "p_value": entries[k].details["p_value"]} for k in sure]
+    refused = refusal(units, of, (arms[0], last.term), margin, scheme, seed)
+    if refused:
+        score = verdict.details["scores"][last.term]
+        return {"formula": "", "score": score, "terms": terms, "fit": "series regression", **refused}
     return {
         "formula": "", "settings": last.settings, "score": verdict.details["scores"][last.term],
         "decision": verdict.decision, "gain": verdict.estimate, "lower": verdict.lower, "upper": verdict.upper,

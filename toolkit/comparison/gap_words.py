@@ -54,12 +54,12 @@ def _after(gap: Gap, unit: float) -> str:
     repaired = gap.respecified
     if not repaired:
         return "no term is proposed"
+    if repaired.get("reason"):
+        return str(repaired["reason"])
     if repaired["decision"] == "regression":
         return f"with these terms {gap.start} is the better one"
     if repaired["gain"] <= 0:
         return "with these terms nothing is left of the gap"
-    if repaired["gain"] >= gap.total:
-        return f"written as a plain formula these terms do not help (gain {_amount(repaired['gain'], unit)})"
     fallen = f"with these terms the gain falls to {_amount(repaired['gain'], unit)}"
     return fallen + {"equivalent": ", within the margin", "neural": " and stays"}.get(repaired["decision"], "")
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from toolkit.comparison.design import make_design
-from toolkit.comparison.estimate import Estimate, interval
+from toolkit.comparison.estimate import Estimate, interval, with_seeds
 from toolkit.comparison.rows import PairedRows, pair_rows
+from toolkit.comparison.seeds import seed_variance
 from toolkit.comparison.tests import corrected_t, judge_to_train, paired_bootstrap, row_test
 from toolkit.data.splits import Fold, Splits
 from toolkit.errors import InputError
@@ -54,7 +55,7 @@ def learning_curve(
     splits: Splits,
     arms: Mapping[str, Any],
     metric: str | Metric,
-    evaluate: Callable[[Any, Splits, Mapping[str, Any]], pd.DataFrame],
+    evaluate: Callable[[Any, Splits, Mapping[str, Any]], tuple[pd.DataFrame, pd.DataFrame | None]],
     shares: Sequence[float] = SHARES,
     time: np.ndarray | None = None,
     groups: np.ndarray | None = None,
@@ -71,7 +72,7 @@ def learning_curve(
         The first plays the regression, the second the net.
     metric : str or Metric
     evaluate : callable
-        (dataset, splits, arms) -> predictions table.
+        (dataset, splits, arms) -> predictions and those of members (or None), whose luck enters the intervals.
     shares : sequence of float
         Of the training rows of each fold, growing.
     time : ndarray, optional
@@ -90,8 +91,9 @@ def learning_curve(
     for share in sorted(shares):
         smaller = smaller_splits(splits, share, time)
         size = int(np.mean([len(one.train) for one in smaller.folds]))
-        paired = pair_rows(evaluate(dataset, smaller, arms), metric, pair, size)
-        found = _estimate(paired, splits.scheme, groups, seed)
+        predictions, members = evaluate(dataset, smaller, arms)
+        paired = pair_rows(predictions, metric, pair, size)
+        found = _estimate(paired, splits.scheme, groups, seed, members)
         lower, upper = interval(found) if found.se > 0 else (found.gain, found.gain)
         first, second = paired.scores
         scores += [(pair[0], size, first), (pair[1], size, second)]
@@ -103,11 +105,15 @@ def learning_curve(
     )
 
 
-def _estimate(paired: PairedRows, scheme: str, groups: np.ndarray | None, seed: int) -> Estimate:
+def _estimate(
+    paired: PairedRows, scheme: str, groups: np.ndarray | None, seed: int, members: pd.DataFrame | None
+) -> Estimate:
     design = make_design(paired, scheme, groups)
     if not paired.row_level and design.kind == "folds":
-        return corrected_t(paired.fold_gain, judge_to_train(paired))
-    return paired_bootstrap(paired, design, seed) if design.kind == "holdout" else row_test(paired, design)
+        return corrected_t(paired.fold_gain, judge_to_train(paired))  # the seeds are inside the spread of the folds
+    found = paired_bootstrap(paired, design, seed) if design.kind == "holdout" else row_test(paired, design)
+    variance, df, _ = seed_variance(paired, members)
+    return with_seeds(found, variance, df)
 
 
 def crossing(gains: pd.DataFrame) -> float | None:

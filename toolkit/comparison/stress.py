@@ -22,7 +22,8 @@ TAIL = 0.10  # the lowest and the highest tenth of the column judge, the middle 
 NOISE = 0.10  # standard deviations of the column, added to numbers of the judging rows
 MOST_GROUPS = 20  # more groups are left out together, in this many parts
 FEWEST_ROWS = 10
-Evaluate = Callable[[Any, Splits, Mapping[str, Any]], pd.DataFrame]
+# (dataset, splits, arms) -> predictions, and those of each member of a net (None without any)
+Evaluate = Callable[[Any, Splits, Mapping[str, Any]], tuple[pd.DataFrame, pd.DataFrame | None]]
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,10 @@ def stress(
     metric, margin
         As in the main verdict.
     evaluate : callable
-        (dataset, splits, arms) -> predictions table.
+        (dataset, splits, arms) -> predictions table and members' predictions (or None): the luck of the seeds enters
+        the intervals here as in the main verdict.
     main : Verdict
-        Its winner is watched.
+        Its winner is watched, and its per cents are of the same arm here.
     kinds : sequence of str
         Some of `KINDS`.
     columns : sequence of str
@@ -133,7 +135,8 @@ def stress(
     for kind in kinds:
         if kind not in KINDS:
             raise unknown("stress", kind, KINDS)
-    kinds, found = [kind for kind in kinds if kind not in not_possible(dataset, kinds, columns)], []
+    kinds = [kind for kind in kinds if kind not in not_possible(dataset, kinds, columns)]
+    found: list[tuple[str, str, tuple[pd.DataFrame, pd.DataFrame | None], str]] = []
     if "extrapolation" in kinds:
         for column in columns or _column_to_leave(dataset):
             values = _as_numbers(dataset.frame[column])
@@ -141,22 +144,19 @@ def stress(
             found.append(("extrapolation", f"when {column} lies outside its middle 80 %", tables, "holdout"))
     if "groups" in kinds:
         one = group_splits(dataset.frame[dataset.groups].to_numpy(), seed)
-        found.append(
-            ("groups", f"for a {dataset.groups} that was not trained on", evaluate(dataset, one, arms), "group")
-        )
+        tables = evaluate(dataset, one, arms)
+        found.append(("groups", f"for groups ({dataset.groups}) that were not trained on", tables, "group"))
     if "noise" in kinds:
-        found.append(
-            (
-                "noise",
-                f"when noise of {NOISE:g} standard deviations is added to the inputs",
-                _noisy_predictions(dataset, splits, arms, evaluate, seed),
-                splits.scheme,
-            )
-        )
+        words = f"when noise of {NOISE:g} standard deviations is added to the inputs"
+        tables = _noisy_predictions(dataset, splits, arms, evaluate, seed)
+        found.append(("noise", words, tables, splits.scheme))
     groups = None if dataset.groups is None else dataset.frame[dataset.groups].to_numpy()
     results = []
-    for kind, words, predictions, scheme in found:
-        tests, verdict = compare_arms(predictions, metric, tuple(arms), margin, scheme, groups=groups, seed=seed)
+    for kind, words, (predictions, members), scheme in found:
+        tests, verdict = compare_arms(
+            *(predictions, metric, tuple(arms), margin, scheme, members),
+            groups=groups, seed=seed, reference=main.details.get("reference"),
+        )  # fmt: skip
         vanishes = main.winner is not None and verdict.winner != main.winner
         results.append(StressResult(kind, words, verdict, tests, vanishes))
     return results
@@ -164,14 +164,17 @@ def stress(
 
 def _noisy_predictions(
     dataset: Any, splits: Splits, arms: Mapping[str, Any], evaluate: Evaluate, seed: int
-) -> pd.DataFrame:
-    first = splits.folds[0].repeat
-    parts = [
-        evaluate(noisy_copy(dataset, one.judge, seed + number), replace(splits, folds=(one,)), arms)
-        for number, one in enumerate(splits.folds)
-        if one.repeat == first
-    ]
-    return pd.concat(parts, ignore_index=True)
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Noisy copies of the judging rows stand behind the rows of the data, so that one evaluation judges all of them."""
+    folds = [one for one in splits.folds if one.repeat == splits.folds[0].repeat]
+    copies = [noisy_copy(dataset, one.judge, seed + k).frame.iloc[one.judge] for k, one in enumerate(folds)]
+    whole = replace(dataset, frame=pd.concat([dataset.frame, *copies], ignore_index=True))
+    row_of = np.concatenate([np.arange(len(dataset.frame)), *(one.judge for one in folds)])
+    ends = len(dataset.frame) + np.cumsum([0, *(len(one.judge) for one in folds)])
+    moved = [replace(one, judge=np.arange(ends[k], ends[k + 1])) for k, one in enumerate(folds)]
+    predictions, members = evaluate(whole, replace(splits, folds=tuple(moved)), arms)
+    back = [None if one is None else one.assign(row=row_of[one["row"]]) for one in (predictions, members)]
+    return back[0], back[1]
 
 
 def _column_to_leave(dataset: Any) -> list[str]:

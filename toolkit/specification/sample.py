@@ -105,9 +105,7 @@ def added(folds: Sequence[Sums]) -> Sums:
     return total
 
 
-def out_of_fold_loss(
-    folds: Sequence[Sums], columns: np.ndarray, groups: np.ndarray, penalty: np.ndarray
-) -> np.ndarray:
+def out_of_fold_loss(folds: Sequence[Sums], columns: np.ndarray, groups: np.ndarray, penalty: np.ndarray) -> np.ndarray:
     """Squared error on each fold of the fit to the others, [folds]; `groups` are those of the columns."""
     parts = [fold.take(columns) for fold in folds]
     betas = out_of_fold_coefficients(parts, groups, penalty)
