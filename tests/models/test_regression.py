@@ -132,6 +132,34 @@ def test_more_columns_than_rows() -> None:
     assert "more columns than rows" in fitted(X, X.x0)[1]
 
 
+@pytest.mark.parametrize("slopes", [[], [1.0, 1.0, 0.8]])
+def test_far_too_few_rows_for_the_columns_cost_no_more_than_the_mean(slopes: list[float]) -> None:
+    errors = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(540, 60))
+        y = X[:, : len(slopes)] @ np.array(slopes) + rng.normal(size=540)
+        model = SpecifiedRegression(family="gaussian").fit(X[:40], y[:40])
+        errors.append((rmse(model.predict(X[40:]), y[40:]), rmse(y[:40].mean(), y[40:])))
+        found = {f["finding"] for f in model.fit_info_["findings"]}
+        assert found <= {"more columns than rows", "heavy tails"}
+        assert model.coefficients_["estimate"].notna().all()
+    found, mean = np.mean(errors, axis=0)
+    assert found < (0.95 if slopes else 1.03) * mean
+
+
+def test_few_columns_stay_free_of_a_penalty() -> None:
+    X = rows(200)
+    y = X.x0 - 0.5 * X.x1 + np.random.default_rng(0).normal(size=200)
+    model = SpecifiedRegression(family="gaussian", interactions=False).fit(X, y)
+    assert not {"few rows for the columns", "more columns than rows"} & {
+        f["finding"] for f in model.fit_info_["findings"]
+    }
+    lines = [at for at, term in enumerate(model.parts_[0].design.terms) if term.kind == "linear"]
+    own = np.isin(model.parts_[0].design.owner, lines)
+    assert (model.parts_[0].design.groups[own] < 0).all()
+
+
 def test_unseen_level_and_missing_values() -> None:
     X = rows().assign(level=np.tile(["a", "b"], 200))
     X.loc[::7, "x0"] = np.nan

@@ -22,7 +22,7 @@ from toolkit.models.regression_input import (
     numeric_frame,
     subset,
 )
-from toolkit.specification.basis import learn_marginal
+from toolkit.specification.basis import learn_marginal, with_room
 from toolkit.specification.columns import learn_columns
 from toolkit.specification.contest import settle_family
 from toolkit.specification.family import FAMILIES
@@ -132,7 +132,8 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
         data = self.columns_.encode(frame)
         kind = infer_target_kind(y) if self.target_kind == "auto" else self.target_kind
         self.target_kind_, self.findings_ = check_target(kind, y)
-        self.marginals_ = {v.name: learn_marginal(v, data[v.name], MOST_KNOTS) for v in self.columns_.variables}
+        marginals = {v.name: learn_marginal(v, data[v.name], MOST_KNOTS) for v in self.columns_.variables}
+        self.marginals_ = with_room(marginals, len(y))
         self._choose_family(data, y, weight, groups)
         self.parts_ = self._fit_parts(data, y, weight, groups)
         self.findings_ += [f for part in self.parts_ for f in part.findings]

@@ -82,6 +82,8 @@ def coefficient_table(columns: Columns, part: Part, covariance: np.ndarray, conf
         if term.kind not in ("linear", "step"):
             continue
         variable, column = columns[term.variables[0]], int(np.flatnonzero(part.design.owner == position)[0])
+        if column not in place:  # a crowded line that the penalty has shrunk to nothing
+            continue
         at = place[column]
         if term.kind == "step":
             rows.append((term.name, fit.beta[column], root(covariance[at, at])))

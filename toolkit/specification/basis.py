@@ -8,7 +8,7 @@ the square root of its share of the curvature penalty, so that one ridge paramet
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.interpolate import CubicSpline, PPoly
@@ -16,12 +16,13 @@ from scipy.linalg import eigh
 
 from toolkit.specification.columns import Variable
 
-__all__ = ["FACTOR", "LINE", "Marginal", "learn_marginal"]
+__all__ = ["FACTOR", "LINE", "Marginal", "learn_marginal", "with_room"]
 
 LINE, BEND, FINE, FACTOR = 0, 1, 2, 3  # parts of a marginal: straight line, slow bends, fast bends, levels
 SLOW_BENDS = 4  # the first bends share one smoothing parameter, the rest another
 FEW_VALUES = 40  # up to here every distinct value may be a knot
 ROWS_PER_KNOT = 10
+ROWS_PER_LINE = 10  # with fewer, free lines would cost more than a ninth of the error variance (Harrell 2015, 4.4)
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,15 @@ class Marginal:
         LINE, BEND, FINE or FACTOR.
     curve : PPoly or None
         The bends as piecewise polynomials of the standardised value, linear outside the outer knots.
+    crowded : bool
+        Whether its line shares a penalty with the lines of all other variables, see `with_room`.
     """
 
     variable: Variable
     part: np.ndarray = field(repr=False)
     curve: PPoly | None = field(default=None, repr=False)
     knots: np.ndarray | None = field(default=None, repr=False)
+    crowded: bool = False
 
     @property
     def width(self) -> int:
@@ -73,6 +77,16 @@ def learn_marginal(variable: Variable, values: np.ndarray, most_knots: int) -> M
         return Marginal(variable, np.array([LINE]))
     curve = demmler_reinsch(values, knots)
     return Marginal(variable, np.concatenate([[LINE], bands(len(knots) - 2)]), curve, knots)
+
+
+def with_room(marginals: dict[str, Marginal], n: int) -> dict[str, Marginal]:
+    """The marginals, their straight lines marked as crowded where `n` rows are too few to leave all of them free.
+
+    Least squares on p free lines multiplies the error variance by about 1 + p / (n - p); with as many lines as rows it
+    repeats the noise. There the lines become random effects of one variance, a ridge whose size is estimated.
+    """
+    lines = sum(LINE in marginal.part for marginal in marginals.values())
+    return {name: replace(one, crowded=n < ROWS_PER_LINE * lines) for name, one in marginals.items()}
 
 
 def bands(width: int) -> np.ndarray:

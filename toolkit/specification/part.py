@@ -17,7 +17,7 @@ from toolkit.specification.sample import LEAST_ROWS, added
 from toolkit.specification.search import Rung, SearchResult, main_effects, search
 from toolkit.specification.steps import with_steps
 from toolkit.specification.tails import plain_loss, tail_weights
-from toolkit.specification.terms import Design
+from toolkit.specification.terms import SHARED, Design
 from toolkit.specification.triples import with_triples
 
 __all__ = ["Part", "specify_part"]
@@ -157,6 +157,17 @@ def bounds(y: np.ndarray, family: Family) -> tuple[float, float]:
     return low - low_reach, high + high_reach
 
 
+def crowding(design: Design, fitted: FamilyFit) -> list[Finding]:
+    """Whether the lines are shrunk together because the rows are few."""
+    lines = sum(SHARED in term.groups for term in design.terms)
+    if not lines:
+        return []
+    n = round(fitted.sums.n)
+    message = f"{lines} straight lines for {n} rows: their coefficients are shrunk together towards zero"
+    name = "more columns than rows" if lines > n else "few rows for the columns"
+    return [finding(name, "", message, "choose columns, or collect rows")]
+
+
 def doubts(design: Design, fitted: FamilyFit, family: Family, tails: np.ndarray | None) -> list[Finding]:
     """What the reader of a fit must know: columns that repeat others, rows that are predicted with certainty."""
     found = []
@@ -169,11 +180,7 @@ def doubts(design: Design, fitted: FamilyFit, family: Family, tails: np.ndarray 
         name = design.terms[design.owner[lines[position]]].name if position else "constant"
         message = f"column '{name}' is a combination of others: its coefficient is shared among them"
         found.append(finding("perfect collinearity", name, message, "drop one of them to read the coefficients"))
-    if len(lines) > fitted.sums.n:
-        message = (
-            f"{len(lines)} straight lines for {fitted.sums.n:.0f} rows: the smallest coefficients that fit are taken"
-        )
-        found.append(finding("more columns than rows", "", message, "choose columns, or collect rows"))
+    found += crowding(design, fitted)
     if family.name == "logistic" and np.mean(np.abs(fitted.eta) > SEPARATED) > 0.5:
         message = (
             "the columns separate the two outcomes (nearly) completely: coefficients and their errors are not finite"

@@ -145,7 +145,7 @@ def fit_sums(
     Parameters
     ----------
     sums : Sums
-        P columns.
+        P columns, the constant first.
     groups : ndarray of int, [P]
         Group of each column, -1 for columns without a penalty.
     start : ndarray, [groups], optional
@@ -168,7 +168,7 @@ def fit_sums(
         spread = inverse_diagonal(factor)
         edf = np.where(penalised, 1 - ridge * spread, 1.0)
         rss = max(float(sub.yy - 2 * beta @ sub.xy + beta @ sub.xx @ beta), 1e-12 * max(sub.yy, 1e-300))
-        s2 = sigma2 if sigma2 is not None else rss / max(sums.n - edf.sum(), 0.05 * sums.n, 1.0)
+        s2 = sigma2 if sigma2 is not None else residual_variance(sums, rss, edf.sum())
         done = total_edf is not None and abs(edf.sum() - total_edf) < TOLERANCE * max(edf.sum(), 1)
         total_edf = edf.sum()
         if done or steps == 0 or not penalised.any():
@@ -185,6 +185,17 @@ def fit_sums(
     full_beta, full_edf = np.zeros(len(groups)), np.zeros(len(groups))
     full_beta[active], full_edf[active] = beta, edf
     return Fit(full_beta, penalty, float(s2), full_edf, factor, active, rss)
+
+
+def residual_variance(sums: Sums, rss: float, edf: float) -> float:
+    """Residual sum of squares by what is left of the rows, with up to one row more that has the spread of the target.
+
+    A fit with nearly as many degrees of freedom as rows repeats them and leaves no residual: without that row the
+    estimate would tend to zero, and the penalties with it. It counts (edf / n)², nothing where rows abound.
+    """
+    null = max(sums.yy - sums.xy[0] ** 2 / max(sums.xx[0, 0], 1e-300), 0.0) / max(sums.n, 1.0)
+    more = min(edf / max(sums.n, 1.0), 1.0) ** 2
+    return (rss + more * null) / max(sums.n - edf + more, 0.05 * sums.n, 1.0)
 
 
 def held_out_coefficients(folds: Sequence[Sums], groups: np.ndarray, penalty: np.ndarray) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from toolkit.specification.penalised import STEPS, Sums, fit_sums
 from toolkit.specification.refinement import finer_terms
 from toolkit.specification.sample import LEAST_ROWS, Sample, added, out_of_fold_loss
 from toolkit.specification.screening import screen_pairs
-from toolkit.specification.terms import Design, Term, main_terms, product_term
+from toolkit.specification.terms import SHARED, Design, Term, main_terms, product_term
 
 __all__ = ["Rung", "SearchResult", "main_effects", "search"]
 
@@ -118,11 +118,11 @@ def pruned(found: SearchResult) -> SearchResult:
     if len(kept) == len(found.terms):
         return found
     columns = design.positions(kept)
-    penalty = np.concatenate([np.zeros(0), *(found.penalty[term_groups(design, i)] for i in kept)])
+    terms = tuple(found.terms[i] for i in kept)
     return replace(
         found,
-        terms=tuple(found.terms[i] for i in kept),
-        penalty=penalty,
+        terms=terms,
+        penalty=carried(found.penalty, design, columns, Design.of(terms)),
         edf=found.edf[columns],
         sums=tuple(fold.take(columns) for fold in found.sums),
     )
@@ -212,11 +212,11 @@ def climb(design: Design, terms: list[Term], mains: int, sample: Sample) -> Sear
     differences = table - table[best]
     noise = differences.std(axis=1, ddof=1) * np.sqrt(table.shape[1])
     gain = differences.sum(axis=1)
-    taken = next(i for i in range(best + 1) if gain[i] <= (NEGLIGIBLE if i else BENT) * noise[i])
+    taken = next(i for i in range(best + 1) if gain[i] <= (BENT if rungs[i][0] == "linear" else NEGLIGIBLE) * noise[i])
     chosen, penalty, fit = fits[taken]
     kept = [i for i in chosen if alive(design, i, penalty)]
     final = Design.of([terms[i] for i in kept])
-    start = np.concatenate([np.zeros(0), *(penalty[term_groups(design, i)] for i in kept)])
+    start = carried(penalty, design, design.positions(kept), final)
     ladder_table = tuple(
         Rung(*rung, float(table[i].sum() / null.sum()), float(noise[i] / null.sum())) for i, rung in enumerate(rungs)
     )
@@ -229,7 +229,12 @@ def climb(design: Design, terms: list[Term], mains: int, sample: Sample) -> Sear
 
 
 def ladder(terms: list[Term], mains: int):
-    """(name, positions of the terms) of each rung, simplest first."""
+    """(name, positions of the terms) of each rung, simplest first.
+
+    Where rows are too few for the lines, it is a question whether they tell more than the mean: so that is a rung.
+    """
+    if any(SHARED in terms[i].groups for i in range(mains)):
+        yield "constant", []
     yield "linear", [i for i in range(mains) if terms[i].kind in ("linear", "factor")]
     if any(terms[i].kind in ("smooth", "cyclic") for i in range(mains)):
         yield "additive", list(range(mains))
@@ -251,6 +256,14 @@ def expand(penalty: np.ndarray, used: np.ndarray, design: Design) -> np.ndarray:
     full = np.full(int(design.groups.max()) + 1, np.inf)
     full[used] = penalty
     return full
+
+
+def carried(penalty: np.ndarray, design: Design, columns: np.ndarray, final: Design) -> np.ndarray:
+    """The penalties of a design in the numbering of another one, `final`, made of some of its columns."""
+    old, new = design.groups[columns], final.groups
+    found = np.zeros(int(new.max()) + 1)
+    found[new[new >= 0]] = penalty[old[old >= 0]]
+    return found
 
 
 def term_groups(design: Design, position: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from toolkit.specification.basis import BEND, Marginal
 __all__ = ["Design", "Term", "main_terms", "product_term"]
 
 FREE = -1  # group of columns without penalty
+SHARED = -2  # the one group of all lines that rows are too few for, see `with_room`
 LEAST_SEEN = 0.03  # variance of a direction of an interaction, relative to independent variables, to be kept
 LEAST_ROUGH = 1e-8  # of a direction of an interaction, relative to the roughest one
 SLOW = 6  # the smoothest directions of an interaction share one smoothing parameter, the rest another
@@ -38,7 +39,8 @@ class Term:
     mix : ndarray or None, [products + 1 + mains, k]
         Combinations that make the columns of an interaction, see `joint_basis`.
     groups : ndarray of int, [k]
-        Penalty group of each column, counted from 0 within the term; `FREE` for none.
+        Penalty group of each column, counted from 0 within the term; `FREE` for none, `SHARED` for that
+        of all crowded lines.
     """
 
     name: str
@@ -82,7 +84,7 @@ def main_terms(marginal: Marginal) -> list[Term]:
         return [Term(variable.name, "factor", (marginal,), (marginal.width,), np.zeros(marginal.width, int))]
     if variable.kind == "cyclic":
         return [Term(variable.name, "cyclic", (marginal,), (marginal.width,), marginal.part - BEND)]
-    line = Term(variable.name, "linear", (marginal,), (1,), np.array([FREE]))
+    line = Term(variable.name, "linear", (marginal,), (1,), np.array([SHARED if marginal.crowded else FREE]))
     if marginal.width == 1:
         return [line]
     keep = np.arange(1, marginal.width)
@@ -156,7 +158,7 @@ class Design:
     ----------
     terms : tuple of Term
     groups : ndarray of int, [P]
-        Penalty group over all terms; `FREE` for the constant and the lines.
+        Penalty group over all terms, that of crowded lines first; `FREE` for the constant and free lines.
     owner : ndarray of int, [P]
         Position of the term each column belongs to; -1 for the constant.
     """
@@ -167,11 +169,12 @@ class Design:
 
     @classmethod
     def of(cls, terms: list[Term] | tuple[Term, ...]) -> Design:
-        groups, owner, used = [np.array([FREE])], [np.array([-1])], 0
+        groups, owner = [np.array([FREE])], [np.array([-1])]
+        used = int(any((term.groups == SHARED).any() for term in terms))
         for position, term in enumerate(terms):
-            groups.append(np.where(term.groups == FREE, FREE, term.groups + used))
+            groups.append(np.select([term.groups == FREE, term.groups == SHARED], [FREE, 0], term.groups + used))
             owner.append(np.full(term.width, position))
-            used += int(term.groups.max()) + 1
+            used += max(int(term.groups.max()) + 1, 0)
         return cls(tuple(terms), np.concatenate(groups), np.concatenate(owner))
 
     @property
