@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 
 import toolkit as tk
 from toolkit.pipeline import run
+from toolkit.reporting.content import specifications
 
 FILES = {"report.html", "comparison.json", "predictions.parquet", "checks.csv", "scores.csv", "figures"}
 
@@ -48,6 +49,22 @@ def compared() -> tk.Analysis:
         frame(), "y", arms={"naive": {}, "linear": {}, "boosting": {}, "ridge": Ridge(), "broken": Broken()},
         compare=["linear", "boosting"], splits={"folds": 3, "repeats": 2},
     )  # fmt: skip
+
+
+def test_a_searched_regression_can_be_frozen_edited_and_run(tmp_path: Path) -> None:
+    data, common = frame().drop(columns="level"), {"splits": {"folds": 3, "repeats": 1}, "gap": False}
+    first = tk.compare(data, "y", arms=["naive", "regression"], **common)
+    block = next(one["frozen"] for one in specifications(first, 10) if one["arm"] == "regression")
+    (tmp_path / "rows.csv").write_text(data.to_csv(index=False), encoding="utf-8")
+    text = f"data: {{file: rows.csv, target: y}}\n{block}  naive: {{}}\nsplits: {{folds: 3, repeats: 1}}\ngap: false\n"
+    (tmp_path / "frozen.yaml").write_text(text, encoding="utf-8")
+    again = run(tmp_path / "frozen.yaml", out=tmp_path / "report", tracking_uri="none")
+    one, other = (
+        c.predictions[c.predictions["arm"] == arm].set_index("row")["predicted"].sort_index()
+        for c, arm in ((first, "regression"), (again, "formula"))
+    )
+    assert np.std(one - other) < 0.2 * np.std(data["y"] - one)  # bends have lost their penalties, nothing else
+    assert np.corrcoef(one, other)[0, 1] > 0.99
 
 
 def test_python_gets_tables_and_a_verdict(compared: tk.Analysis) -> None:

@@ -90,6 +90,8 @@ def _called_for(todo: Plan, evaluation: Evaluation, checks: Sequence[Check]) -> 
 
 def _chosen(frozen: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a series regression chose by itself: the settings of the form with the largest weight."""
+    if "formula" in (frozen or {}):
+        return {}  # settings of another arm
     form = (frozen or {}).get("form")
     return dict(max(form, key=lambda one: one.get("weight", 1.0))) if form else dict(frozen or {})
 

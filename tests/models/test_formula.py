@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+import yaml
 from sklearn.base import clone
 
 from toolkit.data.dataset import Dataset
 from toolkit.errors import InputError
 from toolkit.models.formula import FormulaRegression
 from toolkit.models.formula_design import back_to_units, read_formula, used_columns
+from toolkit.models.regression import SpecifiedRegression
 
 
 def rows(n: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -170,3 +172,62 @@ def test_columns_inside_a_stateful_transform_are_found(bend: str) -> None:
     with pytest.raises(InputError, match="no column 'b'"):
         FormulaRegression(f"{bend.replace('(a', '(b')}").fit(data[FEATURES], data["y"])
     assert used_columns("np.log(a) + I(hr ** 2):town") == ["a", "hr", "town"]
+
+
+def searched(kind: str, n: int = 500) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows with what a formula finds hard: a name with a space, a date, gaps, a long tail."""
+    rng = np.random.default_rng(1)
+    X = pd.DataFrame(
+        {
+            "a b": rng.normal(size=n),
+            "size": np.exp(1.5 * rng.normal(size=n)),
+            "town": rng.choice(["u", "v", "w"], n),
+            "when": pd.date_range("2020-01-01", periods=n, freq="31h"),
+            "hole": rng.normal(size=n),
+        }
+    )
+    gone = rng.uniform(size=n) < 0.2
+    signal = np.sin(X["a b"]) + 0.5 * np.log(X["size"]) + (X["town"] == "u") + gone
+    signal += 0.5 * np.sin(X["when"].dt.hour / 4)
+    X.loc[gone, "hole"] = np.nan
+    noise = 0.4 * rng.normal(size=n)
+    y = {
+        "gaussian": signal + noise,
+        "lognormal": np.exp(0.5 * signal + noise),
+        "poisson": rng.poisson(np.exp(0.5 * signal)).astype(float),
+        "negative_binomial": rng.negative_binomial(2, 2 / (2 + np.exp(0.5 * signal))).astype(float),
+        "logistic": (signal + noise > 0.5).astype(float),
+        "gaussian_log": np.exp(0.4 * signal) + 0.2 * np.abs(noise),
+    }[kind]
+    return X, pd.Series(y, name="y")
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "lognormal", "poisson", "negative_binomial", "logistic", "gaussian_log"])
+def test_a_searched_specification_runs_again_as_a_formula(kind: str) -> None:
+    X, y = searched(kind)
+    search = SpecifiedRegression(family=kind, interactions=False).fit(X, y)
+    frozen = yaml.safe_load(yaml.safe_dump(search.fit_info_["frozen"]))  # as it would stand in a pipeline file
+    again = FormulaRegression(**frozen).fit(X, y)
+    one, other = search.predict(X), again.predict(X)
+    assert np.sqrt(np.mean((one - other) ** 2)) < 0.35 * np.std(one)  # bends have lost their penalties
+    assert np.corrcoef(one, other)[0, 1] > 0.95
+
+
+def test_without_penalties_the_frozen_formula_is_the_same_fit() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.uniform(-1, 1, size=(400, 3)), columns=["a", "b", "c d"])
+    y = pd.Series(X["a"] - 2 * X["b"] + 0.5 * X["c d"] + rng.normal(size=400), name="y")
+    search = SpecifiedRegression().fit(X, y)
+    assert set(search.specification_.terms["kind"]) == {"linear"}
+    again = FormulaRegression(**search.fit_info_["frozen"]).fit(X, y)
+    np.testing.assert_allclose(again.predict(X), search.predict(X), rtol=1e-6, atol=1e-6)
+    theirs = smf.ols("y ~ a + b + Q('c d')", X.assign(y=y)).fit()
+    np.testing.assert_allclose(theirs.fittedvalues, search.predict(X), rtol=1e-6, atol=1e-6)
+
+
+def test_a_formula_says_itself_what_gaps_are() -> None:
+    X = pd.DataFrame({"x": [1.0, np.nan, 3.0, 4.0, np.nan, 6.0], "z": [0.0, 1.0, 1.0, 0.0, 2.0, 1.0]})
+    y = pd.Series([1.0, 9.0, 3.0, 4.0, 9.0, 6.0], name="y")
+    arm = FormulaRegression("y ~ x.fillna(0.0) + I(x.isna() * 1.0)").fit(X, y)
+    np.testing.assert_allclose(arm.predict(X), y, atol=1e-9)
+    assert not arm.fit_info_["findings"]

@@ -24,9 +24,9 @@ FAMILIES = {
     "binomial": sm.families.Binomial,
     "poisson": sm.families.Poisson,
     "gamma": lambda: sm.families.Gamma(sm.families.links.Log()),
-    "negative_binomial": lambda: sm.families.NegativeBinomial(alpha=NB_ALPHA),
+    "gaussian_log": lambda: sm.families.Gaussian(sm.families.links.Log()),
+    "negative_binomial": sm.families.NegativeBinomial,
 }
-NB_ALPHA = 1.0  # variance mean + alpha mean^2
 
 
 class FormulaRegression(RegressorMixin, BaseEstimator):
@@ -38,10 +38,12 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         As in statsmodels and formulaic: `np.log1p(cnt) ~ C(hr):C(workingday) + temp + I(temp**2)`. The left side may be
         left out; log, log1p, sqrt and arcsinh of the target are transformed back, with Duan's smearing where the metric
         rewards the mean. With several targets the right side is used for each of them.
-    family : {"auto", "gaussian", "binomial", "poisson", "gamma", "negative_binomial"}
-        `auto`: binomial for a binary target, else gaussian.
+    family : {"auto", "gaussian", "binomial", "poisson", "gamma", "gaussian_log", "negative_binomial"}
+        `auto`: binomial for a binary target, else gaussian; `gaussian_log` has constant variance and a log link.
     cov : {"HC3", "HC0", "HC1", "HC2", "classical", "cluster", "HAC"}
         Covariance of the coefficients; with `groups` given to `fit`, HC3 becomes cluster.
+    alpha : float
+        Of a negative binomial, whose variance is mean + alpha mean².
     metric, target_kind, kinds
         Told by the pipeline; the metric decides what a point prediction aims at.
 
@@ -65,8 +67,10 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         metric: str = "rmse",
         target_kind: str = "auto",
         kinds: dict[str, str] | None = None,
+        alpha: float = 1.0,
     ):
         self.formula = formula
+        self.alpha = alpha
         self.family = family
         self.cov = cov
         self.metric = metric
@@ -115,7 +119,7 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         self.fit_info_ = {
             "formula": self.formula,
             "family": self._law(written.scale),
-            **({"alpha": NB_ALPHA} if self.family_ == "negative_binomial" else {}),
+            **({"alpha": self.alpha} if self.family_ == "negative_binomial" else {}),
             "covariance": kind,
             "coefficients": self.coefficients_.to_dict("records"),
             "parameters": int(self.coefficients_["estimate"].notna().sum()),
@@ -142,6 +146,11 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         )
         return frame
 
+    def _made_family(self) -> sm.families.Family:
+        if self.family_ == "negative_binomial":
+            return sm.families.NegativeBinomial(alpha=self.alpha)
+        return FAMILIES[self.family_]()  # type: ignore[misc]
+
     def _law(self, scale: str) -> str:
         """The distribution of the target: a normal one of its logarithm has a name of its own."""
         return {"log": "lognormal", "log1p": "log1p_normal"}.get(scale, self.family_)
@@ -152,8 +161,8 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         binary = self.target_kind == "binary" or (self.target_kind == "auto" and set(np.unique(outcomes)) <= {0.0, 1.0})
         family = ("binomial" if binary else "gaussian") if self.family == "auto" else self.family
         lowest = float(outcomes.min())
-        if family == "gamma" and lowest <= 0:
-            raise InputError(f"family gamma needs a positive target; its smallest value is {lowest:g}")
+        if family in ("gamma", "gaussian_log") and lowest <= 0:
+            raise InputError(f"family {family} needs a positive target; its smallest value is {lowest:g}")
         if family in ("poisson", "negative_binomial") and lowest < 0:
             raise InputError(f"family {family} needs a target of 0 or more; its smallest value is {lowest:g}")
         if family == "binomial" and (lowest < 0 or outcomes.max() > 1):
@@ -171,7 +180,7 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
             beta, used, degrees = fit.beta, fit.used, fit.df_residual
             spread = np.quantile(fit.residual, (np.arange(200) + 0.5) / 200)
         else:
-            beta, used, covariance = _fit_glm(X, y, weight, FAMILIES[self.family_], kind, groups)
+            beta, used, covariance = _fit_glm(X, y, weight, self._made_family(), kind, groups)
             degrees, spread = None, np.zeros(1)
         dropped = [name for name, kept in zip(self.design_.columns_, used, strict=True) if not kept]
         findings = [
@@ -190,7 +199,7 @@ class FormulaRegression(RegressorMixin, BaseEstimator):
         linear = X @ fit["beta"]
         if self.family_ == "gaussian":
             return back_to_units(linear, fit["spread"], fit["scale"], self.metric)
-        family = FAMILIES[self.family_]()  # type: ignore[misc]
+        family = self._made_family()
         return np.asarray(family.link.inverse(np.clip(linear, -700, 700)), dtype=float)
 
 
@@ -200,7 +209,7 @@ def _fit_glm(
     """Coefficients, used columns and covariance of a generalised linear model through statsmodels."""
     used = least_squares(X, np.zeros(len(y))).used
     scale = np.maximum(np.abs(X[:, used]).max(axis=0), 1e-300)
-    model = sm.GLM(y, X[:, used] / scale, family=family(), freq_weights=weight)
+    model = sm.GLM(y, X[:, used] / scale, family=family, freq_weights=weight)
     if kind == "cluster":
         options = {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(np.asarray(groups))[0]}}
     elif kind == "HAC":

@@ -25,6 +25,7 @@ SCALES = {
 }
 LARGEST_EXPONENT = 700.0  # exp of more overflows
 MISSING = "(missing)"
+MODULES = {"np", "pd"}  # what a formula may call functions of
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,13 @@ def used_columns(right: str) -> list[str]:
     formula = Formula(right)
     names = {str(name) for name in formula.required_variables}
     for expression in {factor.expr for term in formula for factor in term.factors}:
+        names |= set(re.findall(r"`([^`]+)`", expression))
         try:
-            tree = ast.parse(expression.replace("`", ""), mode="eval")
-        except SyntaxError:  # a quoted name with spaces, which formulaic reads by itself
+            tree = ast.parse(re.sub(r"`[^`]+`", "(0)", expression), mode="eval")
+        except SyntaxError:
             continue
         functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        functions |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        names |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in functions}
+        names |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in functions} - MODULES
     return sorted(names)
 
 
@@ -128,8 +129,11 @@ class Design:
         coded = {quoted or plain for quoted, plain in as_levels}
         self.levels_: dict[str, tuple[str, list[Any]]] = {}  # column -> (most frequent level, levels)
         self.medians_: dict[str, float] = {}
+        self.as_given_ = tuple(name for name in needed if handled(self.right, name, X[name]))
         for name in needed:
             column = X[name]
+            if name in self.as_given_:
+                continue
             if name in coded or not pd.api.types.is_numeric_dtype(column.dtype):
                 filled = _levels(column)
                 self.levels_[name] = (filled.mode().iloc[0], list(pd.unique(filled)))
@@ -156,7 +160,10 @@ class Design:
         return np.asarray(self.spec_.get_model_matrix(self._prepared(X), na_action="raise"), dtype=float)
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        frame = {}
+        frame = {name: X[name] for name in self.as_given_}
+        for name, column in frame.items():
+            if pd.api.types.is_numeric_dtype(column.dtype):
+                frame[name] = column.astype(float).replace([np.inf, -np.inf], np.nan)
         for name, (usual, levels) in self.levels_.items():
             column = _levels(X[name])
             unseen = ~column.isin(levels)
@@ -171,6 +178,18 @@ class Design:
 
     def _note(self, finding: str, column: str, message: str) -> None:
         self.findings_.append({"finding": finding, "column": column, "message": message, "advice": ""})
+
+
+def handled(right: str, name: str, column: pd.Series) -> bool:
+    """Whether a column is a date, or the formula says itself what its gaps become (`x.fillna(0)`, `x.isna()`)."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return True
+    plain = re.escape(name)
+    every = rf"`{plain}`|(?<![\w.`]){plain}(?!\w)"
+    uses = len(re.findall(every, right))
+    own = len(re.findall(rf"(?:{every})\.(?:fillna|isna|notna)\(", right))
+    levels = re.search(rf"\bC\(\s*(?:{every})", right)
+    return bool(uses) and uses == own and not levels
 
 
 def _levels(column: pd.Series) -> pd.Series:

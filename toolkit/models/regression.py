@@ -75,7 +75,9 @@ class SpecifiedRegression(RegressorMixin, BaseEstimator):
     parts_ : tuple of Part
         One, or two for a hurdle model (any, how many).
     fit_info_ : dict
-        Plain facts: formula, terms, family, family_scores, findings, ladder, parameters, notes.
+        Plain facts: formula, terms, family, family_scores, findings, ladder, parameters, notes; `frozen`: the
+        settings of the arm `formula` that fit the same terms without a search; bends unpenalised, with as many
+        columns as they had effective degrees of freedom.
     """
 
     def __init__(

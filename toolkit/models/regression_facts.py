@@ -42,7 +42,18 @@ def facts_of_fit(
         "ladder": [vars(rung) for part in parts for rung in part.rungs],
         "parameters": int(sum(part.design.width for part in parts)),
         "notes": [reason, EXPLORATORY],
+        **({"frozen": frozen(family, specifications[0], parts[0])} if len(parts) == 1 else {}),
     }
+
+
+def frozen(family: str, specification: Specification, part: Part) -> dict[str, Any]:
+    """Settings of the arm `formula` that fit the same terms without a search.
+
+    A hurdle model has none: its two parts have a formula each.
+    """
+    plain = {"lognormal": "gaussian", "log1p_normal": "gaussian", "logistic": "binomial"}.get(family, family)
+    alpha = {"alpha": float(part.shape)} if family == "negative_binomial" else {}
+    return {"formula": specification.formula, "family": plain, **alpha}
 
 
 def facts_of_targets(models: dict[str, Any], joint: JointFit | None) -> dict[str, Any]:

@@ -165,8 +165,10 @@ def written(columns: Columns, variable: Variable, transformed: bool = True) -> s
     if variable.part == "year":
         return f"I({name}.dt.year + {name}.dt.dayofyear / 365.25)"
     if variable.part:
-        return f"{name}.dt.{variable.part}"
+        return f"I({name}.dt.{variable.part})"  # formulaic takes a bare `day.dt.hour` for the name of a column
     column = filled(columns, variable, variable.fill)
+    if transformed and variable.transform == "identity" and column.startswith("`") and column != name:
+        return f"I({column})"  # nor does it read a method behind a quoted name
     return TRANSFORMS[variable.transform][0].format(column) if transformed else column
 
 
