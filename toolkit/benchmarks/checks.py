@@ -23,7 +23,8 @@ from toolkit.evaluation.scores import score
 
 __all__ = ["CASES", "FAULTS", "run", "simulate"]
 
-DRAWS = 500
+DRAWS = {200: 1_000, 2_000: 1_000, 20_000: 500}  # of a right model, by rows
+FAULT_DRAWS = 500
 FOLDS = 5
 POOR_AT_MOST, NOTICE_AT_MOST, CALLED_AT_LEAST = 0.01, 0.07, 0.90
 SIZES = (200, 2_000, 20_000)
@@ -127,7 +128,7 @@ def run(
     arms: list[str] | None = None,
     data: Path | None = None,
     progress: Callable[[str], None] = print,
-    draws: int = DRAWS,
+    draws: int | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of the table.
 
@@ -139,6 +140,8 @@ def run(
         Names of checks; all of them when left out.
     data : Path, optional
         Not used: the data are simulated.
+    draws : int, optional
+        Of every case; as the table has them when left out.
 
     Returns
     -------
@@ -151,13 +154,14 @@ def run(
         if case not in CASES:
             raise unknown("case", case, CASES)
         family, n, fault = CASES[case]
+        count = draws or (DRAWS[n] if fault is None else FAULT_DRAWS)
         begin = time.process_time()
-        verdicts = pd.DataFrame([_verdicts(family, n, seed, fault) for seed in range(draws)])
+        verdicts = pd.DataFrame([_verdicts(family, n, seed, fault) for seed in range(count)])
         seconds = time.process_time() - begin
         found = _false_alarms(case, verdicts, arms) if fault is None else _power(case, verdicts, FAULTS[fault][1])
         rows += [row | {"seconds": seconds} for row in found]
         progress(
-            f"{case}: {draws} draws, {seconds:.0f} s, {sum(not row.get('holds', True) for row in found)} bars missed"
+            f"{case}: {count} draws, {seconds:.0f} s, {sum(not row.get('holds', True) for row in found)} bars missed"
         )
     return rows
 
