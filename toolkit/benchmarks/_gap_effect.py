@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
+from toolkit.benchmarks._kept import Kept
 from toolkit.comparison.effects import effect_under_control
 from toolkit.data.dataset import Dataset
 from toolkit.evaluation.engine import available_cores
@@ -18,9 +18,9 @@ __all__ = ["coefficient_coverage"]
 EFFECT, ROWS, FOLDS, DRAWS = 0.5, 500, 2, 200
 
 
-def coefficient_coverage(draws: int = DRAWS, first: int = 0) -> list[dict[str, Any]]:
+def coefficient_coverage(kept: Kept, draws: int = DRAWS) -> list[dict[str, Any]]:
     """How often the intervals of both methods hold the true coefficient, where straight lines miss the confounding."""
-    found = Parallel(n_jobs=available_cores())(delayed(one_draw)(seed) for seed in range(first, first + draws))
+    found = kept.parts(effect_draw, [(seed,) for seed in range(draws)], available_cores())
     note = f"{draws} draws, n = {ROWS}, {FOLDS} folds, net: quick preset, one member"
     rows = []
     for name, of in (("cross-fitted, net in control", "flexible"), ("least squares on every column", "regression")):
@@ -39,7 +39,7 @@ def coefficient_coverage(draws: int = DRAWS, first: int = 0) -> list[dict[str, A
     return rows
 
 
-def one_draw(seed: int) -> dict[str, Any]:
+def effect_draw(seed: int) -> dict[str, Any]:
     """Treatment and outcome share a wave of one column: a partially linear model with constant variance."""
     rng = np.random.default_rng(50_000 + seed)
     a, b, c = rng.normal(size=(3, ROWS))

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from toolkit.benchmarks._gap_effect import coefficient_coverage
+from toolkit.benchmarks._kept import Kept
 from toolkit.comparison.gap import explain_gap
 from toolkit.comparison.record import Gap
 from toolkit.data.catalog import load_dataset
@@ -49,8 +49,12 @@ def run(
     data: Path | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> list[dict[str, Any]]:
-    """Rows of the study; `arms` names who plays the net on real data; `data` is not used."""
+    """Rows of the study; `arms` names who plays the net on real data; `data` is not used.
+
+    Every draw of a simulation is kept until all are done.
+    """
     rows: list[dict[str, Any]] = []
+    kept = Kept("gap")
     known = [*DRAWS, *REAL, COEFFICIENT]
     for case in cases or known:
         if case not in known:
@@ -61,19 +65,18 @@ def run(
             if net is not None:
                 made = real(case, net)
             else:
-                made = coefficient_coverage() if case == COEFFICIENT else simulated(case, DRAWS[case], progress)
+                made = coefficient_coverage(kept) if case == COEFFICIENT else simulated(case, DRAWS[case], kept)
             seconds = round(time.process_time() - begin, 1)
             stand_in = "neural" if case == COEFFICIENT else "truth with noise"
             rows += [{"case": case, "arm": net or stand_in, "seconds": seconds, **row} for row in made]
+    kept.forget()
     return rows
 
 
-def simulated(case: str, draws: int, progress: Callable[[str], None], first: int = 0) -> list[dict[str, Any]]:
+def simulated(case: str, draws: int, kept: Kept) -> list[dict[str, Any]]:
     """Many draws of one truth: a bend, a pair and a remainder of three factors of equal variance; or straight lines."""
-    jobs = (delayed(one_draw)(draw, case == "linear_truth") for draw in range(first, first + draws))
-    made = Parallel(n_jobs=available_cores())(jobs)
-    progress(f"{case}: {draws} draws")
-    return summary(case, made)
+    calls = [(draw, case == "linear_truth") for draw in range(draws)]
+    return summary(case, kept.parts(one_draw, calls, available_cores()))
 
 
 def summary(case: str, made: list[tuple[Gap, np.ndarray]]) -> list[dict[str, Any]]:
