@@ -8,7 +8,9 @@ import pytest
 
 from toolkit.comparison.gap import explain_gap
 from toolkit.comparison.gap_follow import respecified_settings, specification_gate
-from toolkit.comparison.gap_respecify import refusal
+from toolkit.comparison.gap_ladder import climb_fold
+from toolkit.comparison.gap_respecify import extended, refusal
+from toolkit.comparison.gap_search import pair_candidate
 from toolkit.comparison.record import Verdict
 from toolkit.data.dataset import Dataset
 from toolkit.data.splits import choose_splits
@@ -116,6 +118,21 @@ def test_a_repair_is_refused_unless_it_surely_improves_the_start(noise, proposed
     assert (not found) == proposed
 
 
+def test_an_interaction_of_many_levels_is_written_with_straight_lines():
+    """24 hours times a spline would be 168 columns without a penalty; 2 levels can carry one."""
+    rng = np.random.default_rng(0)
+    rows = {"temp": rng.normal(size=600), "hour": rng.integers(0, 24, 600), "open": rng.choice(["yes", "no"], 600)}
+    frame, y = pd.DataFrame(rows), pd.Series(rng.normal(size=600), name="y")
+    kinds = {"temp": "number", "hour": "number", "open": "category"}
+    ladder = climb_fold(Linear(), frame, y, "rmse", kinds, None, 0)
+    found = {
+        key: extended("y ~ temp", [pair_candidate(ladder.ready, ladder.ready.data, key)], ladder)
+        for key in (("hour", "temp"), ("temp", "open"))
+    }
+    assert found["hour", "temp"] == "y ~ temp + C(hour) + C(hour):temp"
+    assert found["temp", "open"].endswith("cr(temp, df=7, constraints='center'):C(open)")
+
+
 def test_judging_rows_do_not_change_what_is_chosen():
     data, splits, _, _ = world()
     first = splits.folds[0]
@@ -123,8 +140,6 @@ def test_judging_rows_do_not_change_what_is_chosen():
     frame = data.frame.copy()
     frame.loc[first.judge, "y"] = noise
     changed = Dataset.from_frame(frame, "y")
-    from toolkit.comparison.gap_ladder import climb_fold
-
     found = [
         climb_fold(Linear(), d.X.iloc[first.train], d.frame["y"].iloc[first.train], "rmse", d.kinds, None, 0).found
         for d in (data, changed)

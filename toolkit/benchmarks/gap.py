@@ -178,7 +178,11 @@ def real(case: str, net: str) -> list[dict[str, Any]]:
         rows.append({"metric": "CPU of the ledger over that of both arms", "value": share, "bar": 0.5,
                      "holds": share <= 0.5, "note": f"{compared:.0f} s for both arms; {note}"})  # fmt: skip
     rows.append({"metric": "gap", "value": gap.total, "note": f"{gap.sentence} {note}"})
-    if gap.respecified:
+    if gap.respecified.get("reason"):
+        failed = False if case == "insurance_charges" else None
+        rows.append({"metric": "score with the terms found", "value": gap.respecified["score"], "holds": failed,
+                     "note": f"{gap.respecified['sentence']} {note}"})  # fmt: skip
+    elif gap.respecified:
         decision = gap.respecified["decision"]
         rows.append({
             "metric": "gain after the repair", "value": gap.respecified["gain"],

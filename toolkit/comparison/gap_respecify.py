@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.comparison.gap_ladder import FoldLadder, chosen_form
-from toolkit.comparison.gap_search import Candidate
+from toolkit.comparison.gap_search import PAIR_COLUMNS, Candidate
 from toolkit.comparison.record import GapEntry
 from toolkit.comparison.rows import PairedRows
 from toolkit.comparison.sentence import number
@@ -33,16 +33,18 @@ def respecify(
 ) -> dict[str, Any]:  # fmt: skip
     """Propose, refit and re-test; what does not surely improve the start is not proposed, and its `reason` says so.
 
-    On every fold the formula holds the terms that its own training rows found, so that the re-test and the p-values
-    come from rows that did not discover them; the formula that is proposed holds the terms (and the scale of the
-    target) of half of the folds or more whose share is above zero for certain. A regression with shrinkage (the
-    specified one) is re-tested with it.
+    On every fold the formula holds the terms that its own training rows found and that half of the folds found or more,
+    so that the re-test and the p-values come from rows that did not discover them; the formula that is proposed holds
+    the terms (and the scale of the target) of half of the folds or more whose share is above zero for certain. What one
+    fold alone found is in no proposal, and without a penalty a wide one spoils the rest. A regression with shrinkage
+    (the specified one) is re-tested with it.
     """
     moved = [ladder.ready.start for ladder in ladders if ladder.ready.start.changed]
     scale = entries[0] if len(moved) * 2 >= len(ladders) and moved and entries[0].lower > 0 else None
     start = moved[0] if scale else ladders[0].ready.start
     by_key = {tuple(e.details["variables"]): e for e in entries if "variables" in e.details}
-    kept = [k for k in order if by_key[k].details["chosen"] * 2 >= len(ladders) and by_key[k].lower > 0]
+    often = [k for k in order if by_key[k].details["chosen"] * 2 >= len(ladders)]
+    kept = [k for k in often if by_key[k].lower > 0]
     if not kept and scale is None:
         return {}
     agreed = [chosen_form(ladders, key)[0] for key in kept]
@@ -50,7 +52,7 @@ def respecify(
     predicted, how = None, "refitted with its shrinkage"
     if formula and not start.penalised:
         predicted, how = (
-            _by_formula(ladders, order, paired, splits, metric, X, y),
+            _by_formula(ladders, often, paired, splits, metric, X, y),
             "least squares or maximum likelihood",
         )
     if predicted is None:
@@ -118,18 +120,26 @@ def _pieces(candidate: Candidate, columns: Columns, marginals: dict[str, Margina
     variables = [marginals[name].variable for name in candidate.key]
     if len(variables) == 1:
         return [_whole(columns, variables[0], min(marginals[candidate.key[0]].width, 8))]
-    df = 4 if all(v.kind == "number" and v.distinct > FEW_VALUES for v in variables) else 6
-    parts = [_whole(columns, v, df) for v in variables]
+    if all(v.kind == "number" and v.distinct > FEW_VALUES for v in variables):
+        parts = [_whole(columns, v, 4) for v in variables]
+    else:  # a spline for each of many levels has more columns than a fit without a penalty can carry
+        fewest = min(v.distinct if _by_level(v) else FEW_VALUES for v in variables)
+        parts = [_whole(columns, v, min(6, PAIR_COLUMNS // max(fewest, 1))) for v in variables]
     return [*parts, ":".join(parts)]
 
 
 def _whole(columns: Columns, variable: Any, df: int) -> str:
-    """One variable with all its bends: levels where it has few values, else a spline."""
-    if variable.kind != "factor" and not variable.part and 2 < variable.distinct <= FEW_VALUES:
+    """One variable with all its bends: levels where it has few values, else a spline (below two df a straight line)."""
+    if _by_level(variable) and variable.kind != "factor" and variable.distinct > 2:
         return f"C({quoted(variable.source)})"
     if variable.kind == "factor" or variable.distinct <= 2:
         return written(columns, variable)
     return spline(columns, variable, df)
+
+
+def _by_level(variable: Any) -> bool:
+    """Whether a formula writes one column per value."""
+    return variable.kind == "factor" or (not variable.part and variable.distinct <= FEW_VALUES)
 
 
 def _by_formula(
