@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit.benchmarks import neural
+from toolkit.benchmarks import _neural_cost, neural
 from toolkit.benchmarks._neural_cases import CASES
 from toolkit.benchmarks._neural_cost import _ratio_row
 from toolkit.benchmarks._neural_peer import pytabkit
@@ -43,6 +43,18 @@ def test_a_ratio_is_the_median_of_its_repeats():
     assert row["value"] == 1.9
     assert row["holds"]
     assert "wall 1.50" in row["note"]
+
+
+def test_a_stack_is_timed_on_one_thread_and_on_all_cores(monkeypatch):
+    used = []
+    monkeypatch.setattr(_neural_cost, "_fit", lambda members, threads: used.append((members, threads)))
+    monkeypatch.setattr(_neural_cost, "train_stack", lambda *_: None)
+    monkeypatch.setattr(_neural_cost, "available_cores", lambda: 4)
+    monkeypatch.setattr(_neural_cost, "_seconds", lambda work: (work(), np.array([used[-1][0], 3.0]))[1])
+    one, all_cores = _neural_cost.stack_of_three(lambda _: None)
+    assert set(used) == {(1, 1), (3, 1), (1, 4), (3, 4)}
+    assert (one["value"], one["holds"]) == (1.0, True)  # CPU seconds
+    assert (all_cores["value"], all_cores["holds"]) == (3.0, False)  # wall seconds
 
 
 def test_cases_of_a_folder_and_names_that_are_not_there(tmp_path, monkeypatch):
