@@ -193,6 +193,26 @@ def test_presets_differ_and_say_what_they_cost():
     assert epochs[0] == 256
     assert recipe_for("standard", "realmlp", 20_000, "cuda", {}).epochs == 256
     assert recipe_for("quick", "realmlp", 1000, "cpu", {"epochs": 7, "width": None}).epochs == 7
+    judged = [
+        recipe_for("standard", a, rows, "cpu", {}).judged_epochs for a, rows in (("realmlp", 1000), ("tabm", 1000))
+    ]
+    assert judged == [5, 1]
+    assert recipe_for("standard", "realmlp", 40_000, "cpu", {}).judged_epochs == 1
+
+
+def test_small_tables_get_more_members_and_larger_shares_to_learn_from():
+    small, large = (NeuralRegression()._members(n, np.zeros((n, 1)), None, "realmlp") for n in (800, 4000))
+    assert (len(small), len(large)) == (8, 5)
+    for members, n in ((small, 800), (large, 4000)):  # every row is held out once
+        assert sorted(np.concatenate([m.hold for m in members])) == list(range(n))
+    assert len(NeuralRegression(members=3)._members(800, np.zeros((800, 1)), None, "realmlp")[0].hold) == 160
+
+
+def test_a_rare_class_is_in_every_part():
+    labels = (np.arange(300) < 6).astype(float)[:, None]  # fewer than the eight folds
+    members = NeuralRegression()._members(300, labels, None, "realmlp")
+    assert len(members) == 8
+    assert all(labels[m.hold].sum() == 1 for m in members)
 
 
 def test_leaves_nothing_on_disk_and_says_nothing(mixed, tmp_path, monkeypatch, capfd, recwarn):

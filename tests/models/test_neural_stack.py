@@ -68,6 +68,17 @@ def test_the_best_epoch_is_restored():
         assert float((weight * error).sum() / weight.sum()) == pytest.approx(min(losses), rel=1e-4)
 
 
+def test_the_mean_of_several_held_out_losses_may_choose_the_epoch():
+    table, members = a_table(), three_members()
+    recipe = replace(SMALL["realmlp"], learning_rate=0.4, epochs=12, judged_epochs=3)
+    trained = train_stack(table, members, recipe, LOSSES["squared"])
+    for k in range(len(members)):
+        losses = [row["val_loss"] for row in trained.curves if row["member"] == k]
+        means = [np.mean(losses[max(0, e - 2) : e + 1]) for e in range(len(losses))]
+        assert trained.best_epochs[k] == 1 + int(np.argmin(means))
+        assert trained.best_losses[k] == pytest.approx(min(means), rel=1e-5)
+
+
 def test_tabm_is_the_package_on_the_same_numbers():
     X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
     X[:, 2] = X[:, 2].round()  # fewer bins than the other columns

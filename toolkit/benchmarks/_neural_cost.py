@@ -19,7 +19,7 @@ from toolkit.models.neural.regression import NeuralRegression
 from toolkit.models.neural.stack import train_stack
 from toolkit.models.neural.training import Member, RowOrder, Table, generators
 
-__all__ = ["CASES", "bare_loop"]
+__all__ = ["CASES", "bare_loop", "threads_in_use"]
 
 ROWS, EPOCHS, REPEATS = 2000, 20, 3
 
@@ -40,6 +40,11 @@ def _task(members: int, device: str = "cpu") -> tuple[Table, list[Member], Recip
 
 def _fit(members: int, threads: int) -> None:
     train_stack(*_task(members), LOSSES["squared"], "cpu", threads)
+
+
+def threads_in_use() -> int:
+    """Threads that a fit of ours takes unless told otherwise."""
+    return torch.get_num_threads()
 
 
 def _seconds(work: Callable[[], object]) -> np.ndarray:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from toolkit.benchmarks._neural_cases import CASES as ACCURACY
+from toolkit.benchmarks._neural_cost import threads_in_use
 from toolkit.evaluation.scores import get_metric, score
 from toolkit.models.neural.regression import NeuralRegression
 
@@ -30,7 +30,7 @@ def pytabkit(progress: Callable[[str], None]) -> list[dict[str, Any]]:
     split = next(case.load())
     medians = split.X.median(numeric_only=True)  # the peer takes no missing numbers; both get the same rows
     X, X_judge = split.X.fillna(medians), split.X_judge.fillna(medians)
-    threads = torch.get_num_threads()  # the peer would take all cores, whatever torch is set to
+    threads = threads_in_use()  # the peer would take all cores, whatever torch is set to
     arms = {
         "standard, 3 members": NeuralRegression(preset="standard", members=MEMBERS, kinds=split.kinds),
         "RealMLP_TD_Regressor": RealMLP_TD_Regressor(device="cpu", random_state=0, n_threads=threads),

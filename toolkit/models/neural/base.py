@@ -17,7 +17,7 @@ from torch import nn
 from toolkit.errors import InputError
 from toolkit.models.neural.losses import Loss
 from toolkit.models.neural.preprocessing import TableEncoder
-from toolkit.models.neural.presets import INNER_FOLDS, get_preset, recipe_for
+from toolkit.models.neural.presets import INNER_FOLDS, get_preset, inner_folds, recipe_for
 
 if TYPE_CHECKING:
     from toolkit.models.neural.stack import Trained
@@ -187,21 +187,22 @@ class NeuralBase(BaseEstimator):
         """Seeds x inner folds: member m holds out fold m % folds of shuffle m // folds."""
         from toolkit.models.neural.training import Member
 
-        count = self.members if self.members is not None else get_preset(self.preset).members_of(architecture)
+        count = self.members if self.members is not None else get_preset(self.preset).members_of(architecture, n)
         if not isinstance(count, int | np.integer) or count < 1:
             raise InputError(f"members must be a whole number of at least 1, got {count!r}")
         rng = np.random.default_rng(self.random_state)
         units = n if groups is None else len(np.unique(groups))
-        folds = min(INNER_FOLDS, units)
-        members = []
-        for m in range(count):
+        folds = min(inner_folds(count, n), units)
+        members: list[Member] = []
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        for _ in range(count):
             seed = int(rng.integers(2**31))
             if n < FEWEST_ROWS or folds < 2:
                 members.append(Member(seed, np.arange(n), np.arange(0)))
                 continue
-            if m % folds == 0:
-                parts = _inner_folds(n, folds, target, groups, int(rng.integers(2**31)))
-            members.append(Member(seed, *parts[m % folds]))
+            if not waiting:
+                waiting = _inner_folds(n, folds, target, groups, int(rng.integers(2**31)))
+            members.append(Member(seed, *waiting.pop(0)))
         return members
 
     def _member_responses(self, X: Any, loss: Loss, raw: bool = False) -> np.ndarray:
@@ -216,7 +217,8 @@ def _inner_folds(n: int, folds: int, target: np.ndarray, groups: np.ndarray | No
     if groups is not None:
         return list(GroupKFold(folds, shuffle=True, random_state=seed).split(rows, groups=groups))
     values, counts = np.unique(target[:, 0], return_counts=True)
-    if target.shape[1] == 1 and len(values) == 2 and counts.min() >= folds:
+    if target.shape[1] == 1 and len(values) == 2 and counts.min() >= min(folds, INNER_FOLDS):
+        folds = min(folds, int(counts.min()))
         return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, target[:, 0] > values[0]))
     return list(KFold(folds, shuffle=True, random_state=seed).split(rows))
 

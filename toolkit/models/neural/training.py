@@ -159,11 +159,12 @@ class StackModule(pl.LightningModule):
         self.failed |= ~torch.isfinite(self.train_loss) | ~torch.isfinite(judged)
         waited = self.current_epoch - self.best_epoch
         running = ~self.failed if self.recipe.patience is None else ~self.failed & (waited <= self.recipe.patience)
-        better = running & (judged < self.best_loss) if self.judged else running
+        recent = torch.stack([losses[1] for losses in self.history[-self.recipe.judged_epochs :]]).mean(dim=0)
+        better = running & (recent < self.best_loss) if self.judged else running
         for name, p in self.network.named_parameters():
             kept = self.best[name]
             kept.copy_(torch.where(better.view(-1, *[1] * (p.dim() - 1)), p.detach(), kept))
-        self.best_loss = torch.where(better, judged, self.best_loss)
+        self.best_loss = torch.where(better, recent, self.best_loss)
         self.best_epoch[better] = self.current_epoch
         if not bool(running.any()):
             self.trainer.should_stop = True
