@@ -66,7 +66,10 @@ def _arm_result(todo: Plan, evaluation: Evaluation, scores: pd.DataFrame, name: 
     model = evaluation.models.get(name)
     whole = getattr(model, "fit_info_", None) or (facts[-1] if facts else {})
     if facts:  # what the arm says of its form is said of the fit on all rows, as its formula is
-        facts = ({**facts[0], **{key: whole[key] for key in OF_THE_FORM if key in whole}}, *facts[1:])
+        first = {**facts[0], **{key: whole[key] for key in OF_THE_FORM if key in whole}}
+        if told := [note for one in facts for note in one.get("forecast_notes", ())]:
+            first["notes"] = [*first.get("notes", ()), *told]
+        facts = (first, *facts[1:])
     mine = scores[scores["arm"] == name]
     told = evaluation.train_scores
     train = told[told["arm"] == name].groupby("metric")["value"].mean().to_dict()

@@ -159,6 +159,8 @@ def fit_forecast_cell(cell: ForecastCell, data: SeriesData, threads: int = 1) ->
                 **facts.get("failed_series", {}), **absent, **getattr(estimator, "failed_series_", {}),
             }  # fmt: skip
             parts.append(_rows(data, cell, fold, past, out, facts["failed_series"]))
+            told = [f"origin {fold.fold}: {note}" for note in getattr(estimator, "notes_", ())]
+            facts["forecast_notes"] = [*facts.get("forecast_notes", ()), *told]
             if hasattr(estimator, "forecast_members"):
                 members.append(member_rows(data, cell.arm, fold, estimator.forecast_members(past, future)))
         predictions, forecast = pd.concat(parts, ignore_index=True), time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
 import joblib
@@ -23,6 +24,7 @@ WATCHED = 10  # series whose in-sample errors are looked at
 # The orders of ARIMA are searched by conditional sums of squares, and only the best is estimated exactly, for longer
 # series and seasons (as `forecast::auto.arima` does) and for panels, where the exact search takes hours.
 LONG, LONG_SEASON, MANY = 150, 12, 200
+OUT_OF_ITERATIONS = 1  # scipy's status
 
 
 class Classical(BaseEstimator):
@@ -79,11 +81,15 @@ class Classical(BaseEstimator):
         predicted: dict[tuple[Any, str], np.ndarray] = {}
         intervals: dict[tuple[Any, str], tuple[np.ndarray, np.ndarray]] = {}
         self.failed_series_: dict[Any, str] = {}
+        halted = 0
         for (name, target, _), outcome in zip(jobs, ticking(made, len(jobs)), strict=True):
             if isinstance(outcome, str):
                 self.failed_series_[name] = outcome.replace("BUDGET", f"{self.budget:g} s")
                 continue
             predicted[name, target], intervals[name, target] = outcome[0], (outcome[1], outcome[2])
+            halted += outcome[3]
+        several = f"{halted} of {len(predicted)} series" if len(predicted) > 1 else "this series"
+        self.notes_ = [f"AutoARIMA did not fully converge on {several}"] if halted else []
         return answer(past, future, predicted, intervals)
 
     def fitted_one_step(self, past: SeriesData) -> dict[tuple[Any, str], tuple[np.ndarray, int]]:
@@ -143,19 +149,21 @@ def _one(
     coverage: float,
     deadline: float,
     many: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | str:
-    """(median, lower, upper) of one series, or the cause of its failure."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool] | str:
+    """(median, lower, upper, whether ARIMA's optimiser stopped short) of one series, or the cause of its failure."""
     if time.monotonic() > deadline:
         return "not begun: the time budget of BUDGET was used up"
     y = fill_missing(y, max(periods, default=1)).astype(np.float64)
     if len(y) < 3:
         return f"{len(y)} values, too few for a model"
     if np.ptp(y) == 0:
-        return np.full(steps, y[0]), np.full(steps, y[0]), np.full(steps, y[0])
-    level, paths, causes = round(100 * coverage), [], []
+        return np.full(steps, y[0]), np.full(steps, y[0]), np.full(steps, y[0]), False
+    level, paths, causes, halted = round(100 * coverage), [], [], False
     for member in members:
         try:
-            out = _model(member, periods, len(y), many).forecast(y=y, h=steps, level=[level])
+            model = _fit(member, periods, y, many)
+            out = model.predict(h=steps, level=[level])
+            halted |= member == "arima" and _stopped_short(model)
             path = np.array([out["mean"], out[f"lo-{level}"], out[f"hi-{level}"]])
             if not np.isfinite(path[0]).all():
                 raise ValueError("forecasts are not finite numbers")
@@ -165,7 +173,7 @@ def _one(
     if len(paths) < len(members):
         return "; ".join(causes).splitlines()[0][:200]
     middle = np.median(np.stack(paths), axis=0)
-    return middle[0], middle[1], middle[2]
+    return middle[0], middle[1], middle[2], halted
 
 
 def _fitted(y: np.ndarray, periods: tuple[int, ...], members: tuple[str, ...]) -> tuple[np.ndarray, int]:
@@ -173,10 +181,30 @@ def _fitted(y: np.ndarray, periods: tuple[int, ...], members: tuple[str, ...]) -
     y = fill_missing(y, max(periods, default=1)).astype(np.float64)
     fitted, counts = [], []
     for member in members:
-        model = _model(member, periods, len(y)).fit(y)
+        model = _fit(member, periods, y)
         fitted.append(model.predict_in_sample()["fitted"])
         counts.append(_dynamic_coefficients(getattr(model, "trend_forecaster", model).model_))
     return np.median(np.stack(fitted), axis=0), max(counts)
+
+
+def _fit(member: str, periods: tuple[int, ...], y: np.ndarray, many: bool = False) -> Any:
+    """A fitted model.
+
+    A search tries dozens of ARIMA models and warns of each whose optimiser is not content, whatever becomes of it: the
+    code of the model that was chosen tells what matters. The filter stands here because it has to hold in worker
+    processes as well.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="statsforecast")
+        return _model(member, periods, len(y), many).fit(y)
+
+
+def _stopped_short(model: Any) -> bool:
+    """Whether the optimiser of an ARIMA used up its iterations.
+
+    It says of nearly every series, of a mere drift too, that rounding ended its line search (code 2): that is no doubt.
+    """
+    return getattr(model, "trend_forecaster", model).model_.get("code") == OUT_OF_ITERATIONS
 
 
 def _dynamic_coefficients(fit: dict[str, Any]) -> int:
