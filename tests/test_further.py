@@ -36,7 +36,7 @@ def curved() -> pd.DataFrame:
     """A line with a wave on it in the middle of x: trees follow the wave, and stand still beyond their rows."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-2, 2, ROWS)
-    y = 3 * x + np.where(np.abs(x) < 1.5, 2 * np.sin(6 * x), 0.0) + 0.1 * rng.normal(size=ROWS)
+    y = 8 * x + np.where(np.abs(x) < 1.5, 2 * np.sin(6 * x), 0.0) + 0.1 * rng.normal(size=ROWS)
     return pd.DataFrame({"x": x, "level": rng.choice(["a", "b"], ROWS), "y": y})
 
 

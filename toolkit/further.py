@@ -179,4 +179,6 @@ def _in_words(one: StressResult, main: Verdict) -> str:
     gain = one.verdict
     numbers = f"gain {gain.estimate:.4g}, 95 % interval {gain.lower:.4g} to {gain.upper:.4g}"
     gone = f"; the win of {main.winner} is not there" if one.vanishes else ""
+    if main.winner not in (None, gain.winner) and not one.vanishes:
+        gone = f"; {main.winner} is ahead there too, but not surely"
     return f"{one.words} the verdict is {gain.winner or gain.decision} ({numbers}){gone}"

@@ -115,6 +115,25 @@ def test_a_gain_that_vanishes_outside_is_named():
     assert "outside its middle" in found["extrapolation"].words
 
 
+@pytest.mark.parametrize(("gain", "gone"), [(0.2, False), (-0.2, True)])
+def test_ahead_but_not_surely_is_no_vanished_win(gain, gone):
+    """The same few judging rows with much noise: undecided, once with the main winner ahead and once behind."""
+    data, arms = parabola(), {"line": 1, "parabola": 2}
+    main = compare_arms(evaluate(data, splits(), arms)[0], "rmse", tuple(arms))[1]
+    assert main.winner == "parabola"
+
+    def unsure(noisy, folds, _arms):
+        predictions, _ = evaluate(noisy, folds, arms)
+        rng = np.random.default_rng(0)
+        error = 1 + np.abs(10 * rng.normal(size=len(predictions) // 2))  # no error changes its sign below
+        off = np.concatenate([rng.permutation(error) + gain, error])
+        return predictions.assign(predicted=predictions["observed"] + off), None
+
+    (found,) = stress(data, splits(), arms, "mae", {"value": 1, "unit": "percent"}, unsure, main, ["noise"])
+    assert found.verdict.estimate == pytest.approx(gain) and found.verdict.decision == "undecided"
+    assert found.vanishes == gone
+
+
 def test_the_luck_of_the_seeds_enters_verdicts_under_stress_and_curves():
     data, arms, margin = parabola(), {"line": 1, "parabola": 2}, {"value": 1, "unit": "percent"}
     predictions, members = with_members(data, splits(), arms)

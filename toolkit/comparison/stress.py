@@ -34,7 +34,7 @@ class StressResult:
     words: str  # where: "when temp lies outside its middle 80 %"
     verdict: Verdict = field(repr=False)
     tests: tuple[Test, ...] = field(repr=False)
-    vanishes: bool  # the main winner does not win here
+    vanishes: bool  # the main winner is not ahead here, or both are equivalent; ahead but not surely is no vanishing
 
 
 def extrapolation_splits(values: np.ndarray, seed: int = 0) -> Splits:
@@ -157,9 +157,14 @@ def stress(
             *(predictions, metric, tuple(arms), margin, scheme, members),
             groups=groups, seed=seed, reference=main.details.get("reference"),
         )  # fmt: skip
-        vanishes = main.winner is not None and verdict.winner != main.winner
+        vanishes = main.winner not in (None, verdict.winner) and not _still_ahead(main, verdict)
         results.append(StressResult(kind, words, verdict, tests, vanishes))
     return results
+
+
+def _still_ahead(main: Verdict, verdict: Verdict) -> bool:
+    """Undecided with the main winner ahead: fewer rows judge here, and a wider interval is no other finding."""
+    return verdict.decision == "undecided" and (verdict.estimate or 0.0) * (main.estimate or 0.0) > 0
 
 
 def _noisy_predictions(
