@@ -237,6 +237,20 @@ def test_a_constant_loss_difference_is_no_win():
     assert v.decision == "undecided" and "the same in every row" in v.sentence
 
 
+@pytest.mark.parametrize("origins", [3, 5, 6])
+def test_a_handful_of_origins_decides_nothing(origins):
+    table = origins_table(origins=origins, gain=0.5).sort_values("arm", kind="stable")
+    half = len(table) // 2
+    table["observed"], error = 0.0, np.tile(np.linspace(1.0, 1.1, half), 2)
+    table["predicted"] = np.where(table["arm"] == "neural", 0.5, 1.0) * error
+    _, v = compare_arms(table, "mae", PAIR, scheme="rolling_origin")
+    assert v.lower > 0 and v.probabilities["neural"] > 0.95
+    assert v.decision == ("neural" if origins >= 6 else "undecided")
+    if origins < 6:
+        assert f"{origins} independent origins are too few to decide by" in v.sentence
+        assert "About 6 origins" in v.sentence
+
+
 def test_members_widen_the_interval_and_are_shown():
     table = folds_table(gain=0.1)
     net = table[table["arm"] == "neural"]

@@ -36,6 +36,15 @@ def test_a_gap_is_inserted_as_missing_and_a_repeat_averaged():
     assert {"insert missing", "average repeats", "between neighbours"} <= rules(data)
 
 
+def test_what_was_filled_keeps_its_kind():
+    frame = hourly(100, rain=np.arange(100.0), wet=1, open=True, wind="NW").drop(index=[10, 11])
+    roles = {"past_only": ("rain", "wet", "open", "wind")}
+    data = SeriesData.from_dataset(dataset(frame, **roles), 3)
+    assert data.frame["rain"][9:12].tolist() == [9.0, 9.0, 9.0]
+    kinds = {column: data.frame[column].dtype for column in roles["past_only"]}
+    assert kinds == {"rain": "float64", "wet": "float64", "open": "bool", "wind": "object"}
+
+
 def test_daylight_saving_becomes_wall_clock_time():
     t = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Berlin")
     frame = pd.DataFrame({"s": "a", "t": t, "y": np.arange(72.0)})

@@ -13,6 +13,7 @@ from toolkit.comparison.rows import PairedRows
 from toolkit.errors import InputError
 
 __all__ = [
+    "LEAST_UNITS",
     "TIME_SCHEMES",
     "Design",
     "cosine_covariance",
@@ -27,7 +28,10 @@ TIME_SCHEMES = ("time", "rolling_origin")
 # Fewer clusters than this say too little about their variance; with fewer series the verdict is about these series.
 # Cameron and Miller, Journal of Human Resources 50 (2015), section VI: "few" starts between 5 and 50.
 MIN_SERIES = 10
-MIN_ORIGINS = 5  # fewer dates than this: the series carry the test, and the verdict is about these dates
+# Fewer independent units decide nothing: were all of them on one side, the sign test could not reject at 5 % (two-sided,
+# 2 / 2^5 = .0625), so that a smaller p-value comes from the assumed normal distribution alone. Of a panel with fewer
+# dates the series carry the test, and the verdict is about these dates.
+LEAST_UNITS = 6
 ONE_SPLIT = "one split: the verdict speaks of the models fitted on it, other training rows are not in the interval"
 MIN_DAYS = 30  # hourly losses are pooled by day once there are this many days
 COSINE_RULE = 0.4  # terms = 0.4 T^(2/3): Lazarus, Lewis, Stock and Watson, JBES 36 (2018), 541-559
@@ -116,7 +120,7 @@ def _ordered(paired: PairedRows) -> Design:
     codes = pd.factorize(series)[0] if series is not None else np.zeros(len(units), dtype=int)
     n_series, n_units = len(np.unique(codes)), len(np.unique(units))
     notes = []
-    if n_series >= MIN_SERIES and n_units >= MIN_ORIGINS:
+    if n_series >= MIN_SERIES and n_units >= LEAST_UNITS:
         return Design("panel", unit, units, True, overlap, codes)
     if n_series >= MIN_SERIES:
         notes.append(f"only {n_units} {unit}: the verdict speaks of these dates, not of others")

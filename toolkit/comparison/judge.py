@@ -86,7 +86,8 @@ def judge(
     Examples
     --------
     >>> import pandas as pd
-    >>> table = pd.DataFrame({"y": [1.0, 2, 3, 4], "ols": [1.1, 2.1, 3.1, 4.2], "net": [1.5, 1.4, 3.6, 4.4]})
+    >>> y = [1.0, 2, 3, 4, 5, 6]
+    >>> table = pd.DataFrame({"y": y, "ols": [1.1, 2.1, 3.1, 4.2, 4.9, 6.1], "net": [1.5, 1.4, 3.6, 4.4, 5.7, 6.5]})
     >>> judge(table, "y", ["ols", "net"]).verdict.decision
     'regression'
     """

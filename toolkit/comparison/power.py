@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from toolkit.comparison.bayes import DECISION_PROBABILITY, SIZE
+from toolkit.comparison.design import LEAST_UNITS
 from toolkit.comparison.estimate import Estimate
 
 __all__ = ["POWER", "minimal_detectable_gain", "units_needed"]
@@ -53,7 +54,8 @@ def units_needed(estimate: Estimate, margin: float, rows: int) -> dict[str, Any]
     factor = float((estimate.se / needed_se) ** 2) if needed_se > 0 else np.inf
     if factor > LARGEST_FACTOR:
         return {"claim": claim, "unit": unit, "now": estimate.n, "needed": None, "rows_needed": None, "factor": None}
-    factor = max(factor, 1.0)
+    fewest = LEAST_UNITS if unit != "folds" else 1
+    factor = max(factor, fewest / estimate.n, 1.0)
     return {
         "claim": claim,
         "unit": unit,

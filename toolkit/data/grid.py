@@ -220,11 +220,13 @@ def _fill_covariates(
             grid[column] = by_series.transform(lambda part: part.interpolate(limit_area="inside"))
             rule = "between neighbours"
         else:
-            flag = grid[column].dropna().isin([True, False]).all()
+            flag = not _is_number(grid[column]) and grid[column].dropna().isin([True, False]).all()
             if flag:  # inserted rows made it object
                 by_series = grid.assign(**{column: grid[column].astype("boolean")}).groupby(series, sort=False)[column]
             filled = by_series.transform(lambda part: part.ffill())
-            grid[column] = filled.astype(bool) if flag and filled.notna().all() else filled.astype(object)
+            if flag:
+                filled = filled.astype(bool if filled.notna().all() else object)
+            grid[column] = filled  # a number stays one: as text, each of its values would be a level in the models
             rule = "carry forward"
         filled_alike.setdefault((rule, missing, int(grid[column].isna().sum())), []).append(column)
     for (rule, missing, left), alike in filled_alike.items():
