@@ -28,7 +28,7 @@ OUT_OF_ITERATIONS = 1  # scipy's status
 
 
 class Classical(BaseEstimator):
-    """Median of ETS, complex exponential smoothing, ARIMA and theta, each selected by its own criterion.
+    """Median of ETS, complex exponential smoothing and ARIMA, each selected by its own criterion, and dynamic theta.
 
     The combination of Petropoulos and Svetunkov, International Journal of Forecasting 36 (2020), 110-115. Models are
     fitted on the past of each forecast; seasons longer than 24 steps, or several of them, are taken out by MSTL.
@@ -136,7 +136,7 @@ class Ets(_Single):
 
 
 class Theta(_Single):
-    """Theta model with its variant selected in-sample."""
+    """Dynamic optimised theta model (Fiorucci et al., International Journal of Forecasting 32 (2016), 1151-1161)."""
 
     member = "theta"
 
@@ -223,7 +223,7 @@ def _model(member: str, periods: tuple[int, ...], n: int, many: bool = False) ->
         if member == "arima":
             approximate = many or n > LONG or season > LONG_SEASON
             return models.AutoARIMA(season_length=season, approximation=approximate)
-        made = {"ces": models.AutoCES, "ets": models.AutoETS, "theta": models.AutoTheta}[member]
+        made = {"ces": models.AutoCES, "ets": models.AutoETS, "theta": models.DynamicOptimizedTheta}[member]
         return made(season_length=season, **more)
 
     seasons = [p for p in periods if n >= 2 * p + 4]
