@@ -61,6 +61,6 @@ def decide(claims: dict[str, float], p_no_gain: float | None, estimate: Estimate
         return "undecided", f"the two-sided test of no gain has p = {p_no_gain:.3g}, not below {SIZE:g}"
     unit = estimate.details.get("unit", "rows")
     if estimate.n < LEAST_UNITS and unit != "folds":  # the test over folds has been calibrated with five
-        return "undecided", f"{estimate.n} independent {unit} are too few to decide by, at least {LEAST_UNITS} are needed"
+        return "undecided", f"{estimate.n} independent {unit} are too few to decide by, {LEAST_UNITS} are needed"
     known = "over 0.999" if claims[claim] > 0.999 else f"{claims[claim]:.3f}"
     return claim, f"its probability is {known}; {DECISION_PROBABILITY:g} is needed"

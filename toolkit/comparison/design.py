@@ -28,8 +28,8 @@ TIME_SCHEMES = ("time", "rolling_origin")
 # Fewer clusters than this say too little about their variance; with fewer series the verdict is about these series.
 # Cameron and Miller, Journal of Human Resources 50 (2015), section VI: "few" starts between 5 and 50.
 MIN_SERIES = 10
-# Fewer independent units decide nothing: were all of them on one side, the sign test could not reject at 5 % (two-sided,
-# 2 / 2^5 = .0625), so that a smaller p-value comes from the assumed normal distribution alone. Of a panel with fewer
+# Fewer independent units decide nothing: were all of them on one side, the two-sided sign test could not reject at 5 %
+# (2 / 2^5 = .0625), so that a smaller p-value comes from the assumed normal distribution alone. Of a panel with fewer
 # dates the series carry the test, and the verdict is about these dates.
 LEAST_UNITS = 6
 ONE_SPLIT = "one split: the verdict speaks of the models fitted on it, other training rows are not in the interval"

@@ -13,8 +13,9 @@ from toolkit.specification.evidence import smeared
 from toolkit.specification.family import FAMILIES, Family
 from toolkit.specification.likelihood import FamilyFit, Rows, fit_family, linear_predictor
 from toolkit.specification.penalised import Fit, fit_sums
+from toolkit.specification.result import Rung, SearchResult
 from toolkit.specification.sample import LEAST_ROWS, added
-from toolkit.specification.search import Rung, SearchResult, main_effects, search
+from toolkit.specification.search import main_effects, search
 from toolkit.specification.steps import with_steps
 from toolkit.specification.tails import plain_loss, tail_weights
 from toolkit.specification.terms import SHARED, Design

@@ -6,58 +6,26 @@ touches no row. The rungs are: straight lines and levels; bends; then interactio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 import numpy as np
 
 from toolkit.specification.basis import Marginal
 from toolkit.specification.family import Family
 from toolkit.specification.penalised import STEPS, Sums, fit_sums
 from toolkit.specification.refinement import finer_terms
+from toolkit.specification.result import FEW_STEPS, NEGLIGIBLE, Rung, SearchResult, carried
 from toolkit.specification.sample import LEAST_ROWS, Sample, added, out_of_fold_loss
 from toolkit.specification.screening import screen_pairs
 from toolkit.specification.terms import SHARED, Design, Term, main_terms, product_term
+from toolkit.specification.tidying import pruned, tidied
 
-__all__ = ["Rung", "SearchResult", "main_effects", "search"]
+__all__ = ["main_effects", "search"]
 
 MOST_COLUMNS = 1_600  # of the widest rung: its Cholesky factor takes half a second
 PAIR_COLUMNS = 36  # of one interaction, about
 FEW_COLUMNS = 25  # the same with fewer than LEAST_ROWS rows
-NEGLIGIBLE = 0.25  # a simpler rung is kept while the gain of the richer one is under this many standard errors
 BENT = 1.0  # the same for leaving straight lines: there the simpler rung is the one with honest textbook inference
-FEW_STEPS = 10  # updates of penalties that are nearly right
-NOTHING = 0.1  # effective degrees of freedom under which an interaction is left out of the final terms
+CHANCE = 0.5  # share of the screened pairs that may be there by chance
 PATIENCE = 2  # rungs without improvement after which the climb ends
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One specification of the ladder and its inner out-of-fold loss."""
-
-    name: str
-    terms: int
-    edf: float
-    loss: float  # mean squared working residual out of fold, in units of the null model's
-    se: float  # of the difference to the best rung
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The chosen terms, the penalties they start the final fit from, and the whole ladder."""
-
-    terms: tuple[Term, ...]
-    penalty: np.ndarray = field(repr=False)
-    rungs: tuple[Rung, ...] = ()
-    chosen: str = ""
-    edf: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)  # [P], of the columns of the terms
-    null_loss: float = 1.0
-    losses: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)  # [folds], out of fold
-    sums: tuple[Sums, ...] = field(default=(), repr=False)  # of the columns of the terms, for each fold
-    sample: Sample | None = field(default=None, repr=False)
-
-    @property
-    def design(self) -> Design:
-        return Design.of(self.terms)
 
 
 def main_effects(marginals: dict[str, Marginal], bends: bool = True) -> list[Term]:
@@ -97,7 +65,7 @@ def search(
     terms = mains + fitting_pairs(pairs, mains, marginals, data)
     design = Design.of(terms)
     sample = Sample.draw(data, z, w, groups, design.width, seed)
-    found = climb(design, terms, len(mains), sample)
+    found = tidied(climb(design, terms, len(mains), sample))
     return pruned(refined(found, marginals, data) if fine else found)
 
 
@@ -108,24 +76,6 @@ def refined(found: SearchResult, marginals: dict[str, Marginal], data: dict[str,
         return found
     finer = Design.of(terms)
     return better_of(found, terms, found.sample.sums(finer), f"{found.chosen}, finer surfaces")
-
-
-def pruned(found: SearchResult) -> SearchResult:
-    """Without the interactions that the penalties have shrunk to nothing."""
-    design = found.design
-    edf = np.bincount(design.owner[1:], found.edf[1:], minlength=len(found.terms))
-    kept = [i for i, term in enumerate(found.terms) if len(term.variables) == 1 or edf[i] >= NOTHING]
-    if len(kept) == len(found.terms):
-        return found
-    columns = design.positions(kept)
-    terms = tuple(found.terms[i] for i in kept)
-    return replace(
-        found,
-        terms=terms,
-        penalty=carried(found.penalty, design, columns, Design.of(terms)),
-        edf=found.edf[columns],
-        sums=tuple(fold.take(columns) for fold in found.sums),
-    )
 
 
 def better_of(
@@ -159,8 +109,16 @@ def better_of(
 def ordered_pairs(
     marginals: dict[str, Marginal], data: dict[str, np.ndarray], residual: np.ndarray, weight: np.ndarray | None
 ) -> list[tuple[str, str]]:
-    variables = tuple(m.variable for m in marginals.values())
-    return [(p.first, p.second) for p in screen_pairs(variables, data, residual, weight)]
+    """Pairs that the screening finds, strongest first.
+
+    The rows that pick the best of a thousand pairs cannot judge them afterwards, out of fold or not. So only those
+    enter of which at most half are expected to be chance (Benjamini and Hochberg, JRSS B 57, 1995, 289-300).
+    """
+    scores = screen_pairs(tuple(m.variable for m in marginals.values()), data, residual, weight)
+    p = np.sort([pair.p_value for pair in scores])
+    passed = np.flatnonzero(p <= CHANCE * np.arange(1, len(p) + 1) / len(p))
+    threshold = p[passed[-1]] if len(passed) else -1.0
+    return [(pair.first, pair.second) for pair in scores if pair.p_value <= threshold]
 
 
 def fitting_pairs(
@@ -256,14 +214,6 @@ def expand(penalty: np.ndarray, used: np.ndarray, design: Design) -> np.ndarray:
     full = np.full(int(design.groups.max()) + 1, np.inf)
     full[used] = penalty
     return full
-
-
-def carried(penalty: np.ndarray, design: Design, columns: np.ndarray, final: Design) -> np.ndarray:
-    """The penalties of a design in the numbering of another one, `final`, made of some of its columns."""
-    old, new = design.groups[columns], final.groups
-    found = np.zeros(int(new.max()) + 1)
-    found[new[new >= 0]] = penalty[old[old >= 0]]
-    return found
 
 
 def term_groups(design: Design, position: int) -> np.ndarray:

@@ -18,8 +18,9 @@ from scipy.linalg import solve_triangular
 from toolkit.specification.basis import LINE, Marginal
 from toolkit.specification.columns import Variable
 from toolkit.specification.penalised import Fit, fit_sums
+from toolkit.specification.result import SearchResult
 from toolkit.specification.sample import added
-from toolkit.specification.search import SearchResult, better_of
+from toolkit.specification.search import better_of
 from toolkit.specification.terms import FREE, Term
 
 __all__ = ["StepMarginal", "with_steps"]

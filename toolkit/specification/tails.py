@@ -15,8 +15,8 @@ from scipy import stats
 
 from toolkit.specification.likelihood import linear_predictor
 from toolkit.specification.penalised import fit_sums
+from toolkit.specification.result import SearchResult
 from toolkit.specification.sample import added, out_of_fold_coefficients
-from toolkit.specification.search import SearchResult
 
 __all__ = ["curvature_ratio", "plain_loss", "tail_weights"]
 

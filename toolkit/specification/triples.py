@@ -12,9 +12,10 @@ import numpy as np
 
 from toolkit.specification.basis import Marginal
 from toolkit.specification.penalised import fit_sums
+from toolkit.specification.result import SearchResult
 from toolkit.specification.sample import added
 from toolkit.specification.screening import bin_codes
-from toolkit.specification.search import SearchResult, better_of
+from toolkit.specification.search import better_of
 from toolkit.specification.terms import Term, product_term
 
 __all__ = ["triple_widths", "with_triples"]
