@@ -63,7 +63,7 @@ def who_judges(settings: Pipeline, dataset: Dataset, series: SeriesData | None, 
     if series is not None:
         if chosen.scheme == "official":
             return official(series)
-        return rolling_origin(series, chosen.origins or 10, chosen.step, chosen.window)
+        return rolling_origin(series, chosen.origins, chosen.step, chosen.window)
     named = chosen.model_dump(exclude_none=True)
     if chosen.table is not None:
         named["table"] = beside(chosen.table, base)

@@ -135,6 +135,13 @@ def test_rolling_origins_judge_every_row_once_and_train_on_the_past():
         rolling_origin(data, origins=10)
 
 
+@pytest.mark.parametrize(("rows", "origins"), [(30, 1), (60, 2), (100, 4), (1_000, 10)])
+def test_origins_that_nobody_asked_for_leave_half_of_the_history(rows, origins):
+    splits = rolling_origin(SeriesData.from_dataset(dataset(hourly(rows)), 12))
+    assert len(splits.folds) == origins
+    assert len(splits.folds[0].train) >= rows / 2
+
+
 def test_unequal_ends_share_calendar_origins():
     long, short = hourly(100), hourly(90).assign(s="b")
     data = SeriesData.from_dataset(dataset(pd.concat([long, short], ignore_index=True)), 15)

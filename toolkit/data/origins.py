@@ -13,9 +13,15 @@ __all__ = ["official", "past_rows", "rolling_origin"]
 
 TRAINING_WORDS, TEST_WORDS = ("train", "training", "validation", "val"), ("test", "testing", "holdout")
 
+MOST_ORIGINS = 10  # where none are asked for
+
 
 def rolling_origin(
-    data: SeriesData, origins: int = 5, step: int | None = None, window: int | None = None, horizon: int | None = None
+    data: SeriesData,
+    origins: int | None = None,
+    step: int | None = None,
+    window: int | None = None,
+    horizon: int | None = None,
 ) -> Splits:
     """Forecasts from several origins, each judged on the `horizon` steps that follow it.
 
@@ -25,8 +31,9 @@ def rolling_origin(
     Parameters
     ----------
     data : SeriesData
-    origins : int
+    origins : int, optional
         Number of origins; the last one leaves exactly `horizon` steps. Fold numbers count them in time order, from 0.
+        When left out ten, or as many as leave half of the longest series to the first training.
     step : int, optional
         Steps between origins; the horizon when left out, so that no row is judged twice.
     window : int, optional
@@ -45,9 +52,10 @@ def rolling_origin(
         if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
             raise InputError(f"splits.{name} must be a whole number, at least 1; got {value!r}")
     behind = _steps_from_end(data)  # [n]: 0 at the end
-    rows = np.arange(len(data.frame))
+    rows, longest = np.arange(len(data.frame)), int(behind.max()) + 1
+    if origins is None:
+        origins = int(np.clip((longest // 2 - horizon) // step + 1, 1, MOST_ORIGINS))
     first_origin = horizon + (origins - 1) * step
-    longest = int(behind.max()) + 1
     if longest <= first_origin:
         raise InputError(
             f"{origins} origins of horizon {horizon} every {step} steps need more than {first_origin} steps; "

@@ -58,7 +58,7 @@ def tidied(found: SearchResult) -> SearchResult:
         difference = losses - found.losses
         noise = float(difference.std(ddof=1) * np.sqrt(len(losses)))
         if difference.sum() <= NEGLIGIBLE * noise:
-            name = f"the strongest {count} of {len(pairs)} interactions"
+            name = f"the strongest {count} of {len(pairs)} interactions" if count else "without interactions"
             rung = Rung(name, len(terms), float(fit.edf.sum()), float(losses.sum() / null), noise / null)
             rungs = (*found.rungs, rung)
             return SearchResult(terms, fit.penalty, rungs, name, fit.edf, null, losses, sums, found.sample)
