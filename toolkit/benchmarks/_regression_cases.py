@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,9 @@ class Table:
 IDENTIFIERS = ("instant", "dteday", "casual", "registered", "datetime")
 COUNT_MODELS = ("poisson", "negative binomial", "hurdle")
 OUTCOMES = ("nvisits", "ovisits", "novisits", "emergency")
+# `lbweight` is the target below 2,500 g; the others repeat a column as numbers
+BIRTHWEIGHT_COPIES = ("lbweight", "mbsmoke_", "mmarried_", "fbaby_", "prenatal1_", "mage2")
+IN_STATSMODELS = {"birthweight": "treatment/tests/results/cataneo2.csv"}  # 4,642 births, Cattaneo (2010)
 TABLES = {
     "california_housing": Table("california_housing", "median_house_value", 5, "rmse", 0.49, unit=1e5),
     "bike_sharing_hourly": Table("bike_sharing_hourly", "cnt", 5, "rmsle", 0.30, "count", IDENTIFIERS),
@@ -60,6 +64,7 @@ TABLES = {
     "abalone": Table("abalone", "rings", 5, "rmse", 2.13, "count"),
     "diabetes": Table("diabetes", "target", 5, "r2", 0.475, "real", repeats=4),
     "log wage": Table("cps1985_wages", "wage", 5, "r2", 0.26, "real", repeats=4, log=True),
+    "birthweight": Table("birthweight", "bweight", 5, "r2", 0.115, "real", BIRTHWEIGHT_COPIES, repeats=4),
     "doctor_visits": Table("doctor_visits", "visits", 5, "poisson_deviance", None, "count", rivals=COUNT_MODELS),
     "nmes1988_visits": Table(
         "nmes1988_visits", "visits", 5, "poisson_deviance", None, "count", OUTCOMES, rivals=COUNT_MODELS
@@ -68,10 +73,13 @@ TABLES = {
 
 
 def load(table: Table, folder: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Features and target; `diabetes` comes with scikit-learn."""
+    """Features and target; `diabetes` comes with scikit-learn, `birthweight` with the tests of statsmodels."""
     if table.name == "diabetes":
         return load_diabetes(return_X_y=True, as_frame=True)
-    path = next((folder / table.name).glob(f"{table.name}.csv*"))
+    if table.name in IN_STATSMODELS:
+        path = Path(str(files("statsmodels"))) / IN_STATSMODELS[table.name]
+    else:
+        path = next((folder / table.name).glob(f"{table.name}.csv*"))
     options = {} if table.keep_text is None else {"keep_default_na": False, "na_values": list(table.keep_text)}
     frame = pd.read_csv(path, **options).drop(columns=list(table.drop))
     y = frame.pop(table.target)

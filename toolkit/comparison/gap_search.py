@@ -14,11 +14,11 @@ from toolkit.comparison.gap_forms import FormTerm, pair_forms, single_forms
 from toolkit.comparison.gap_start import START, Start
 from toolkit.comparison.gap_table import Model, Table, block_gain
 from toolkit.specification.basis import Marginal, learn_marginal
+from toolkit.specification.candidates import pair_widths
 from toolkit.specification.columns import Columns, learn_columns
 from toolkit.specification.likelihood import Rows, fit_family
 from toolkit.specification.sample import inner_folds
 from toolkit.specification.screening import screen_pairs
-from toolkit.specification.search import pair_widths
 from toolkit.specification.terms import FREE, Design, main_terms, product_term
 
 __all__ = ["Candidate", "Found", "Prepared", "prepare", "search_terms"]

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.specification.penalised import Sums, accumulate, fit_sums, held_out_coefficients
 from toolkit.specification.terms import Design
 
-__all__ = ["Sample", "added", "inner_folds", "out_of_fold_coefficients", "out_of_fold_loss"]
+__all__ = ["Sample", "added", "inner_folds", "loss_of_fold", "out_of_fold_coefficients", "out_of_fold_loss"]
 
 INNER_FOLDS = 5
 WORK = 4e10  # multiplications allowed for one cross-product matrix of the search
@@ -121,5 +121,18 @@ def out_of_fold_coefficients(folds: Sequence[Sums], groups: np.ndarray, penalty:
     total = added(folds)
     if total.n >= FRESH_ROWS or not len(penalty):
         return held_out_coefficients(folds, groups, penalty)
+    return [fresh_coefficients(total - fold, groups, penalty) for fold in folds]
+
+
+def fresh_coefficients(sums: Sums, groups: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Coefficients [P] with penalties chosen anew; a wide design starts from the given ones."""
     start, steps = (penalty, WARM_STEPS) if len(groups) > WIDE else (None, FRESH_STEPS)
-    return [fit_sums(total - fold, groups, start, steps=steps).beta for fold in folds]
+    return fit_sums(sums, groups, start, steps=steps).beta
+
+
+def loss_of_fold(
+    folds: Sequence[Sums], fold: int, columns: np.ndarray, groups: np.ndarray, penalty: np.ndarray
+) -> float:
+    """Squared error on one fold of the fit to the others, penalties chosen anew."""
+    others = added([one.take(columns) for i, one in enumerate(folds) if i != fold])
+    return folds[fold].take(columns).squared_error(fresh_coefficients(others, groups, penalty))

@@ -9,22 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.specification.basis import Marginal
+from toolkit.specification.candidates import MOST_COLUMNS, Candidates
 from toolkit.specification.family import Family
 from toolkit.specification.penalised import STEPS, Sums, fit_sums
 from toolkit.specification.refinement import finer_terms
 from toolkit.specification.result import FEW_STEPS, NEGLIGIBLE, Rung, SearchResult, carried
-from toolkit.specification.sample import LEAST_ROWS, Sample, added, out_of_fold_loss
-from toolkit.specification.screening import screen_pairs
-from toolkit.specification.terms import SHARED, Design, Term, main_terms, product_term
+from toolkit.specification.sample import Sample, added, loss_of_fold, out_of_fold_loss
+from toolkit.specification.terms import SHARED, Design, Term, main_terms
 from toolkit.specification.tidying import pruned, tidied
 
 __all__ = ["main_effects", "search"]
 
-MOST_COLUMNS = 1_600  # of the widest rung: its Cholesky factor takes half a second
-PAIR_COLUMNS = 36  # of one interaction, about
-FEW_COLUMNS = 25  # the same with fewer than LEAST_ROWS rows
-BENT = 1.0  # the same for leaving straight lines: there the simpler rung is the one with honest textbook inference
-CHANCE = 0.5  # share of the screened pairs that may be there by chance
+BENT = 1.0  # NEGLIGIBLE for leaving straight lines: there the simpler rung is the one with honest textbook inference
 PATIENCE = 2  # rungs without improvement after which the climb ends
 
 
@@ -61,11 +57,12 @@ def search(
     z, w = (family.forward(y), None) if family.is_normal else family.working(y, eta, shape)
     w = weight if w is None else w if weight is None else w * weight
     mains = main_effects(marginals)
-    pairs = ordered_pairs(marginals, data, z - eta, w) if interactions else []
-    terms = mains + fitting_pairs(pairs, mains, marginals, data)
-    design = Design.of(terms)
-    sample = Sample.draw(data, z, w, groups, design.width, seed)
-    found = tidied(climb(design, terms, len(mains), sample))
+    found = Candidates([], [], [])
+    if interactions:
+        room = min(MOST_COLUMNS, len(z)) - 1 - sum(term.width for term in mains)
+        found = Candidates.screened(marginals, data, z - eta, w, groups, seed, room)
+    sample = Sample.draw(data, z, w, groups, Design.of(mains + found.terms).width, seed)
+    found = tidied(climb(mains, found, sample))
     return pruned(refined(found, marginals, data) if fine else found)
 
 
@@ -106,62 +103,21 @@ def better_of(
     return SearchResult(terms, fit.penalty, rungs, name, fit.edf, null, losses, sums, found.sample)
 
 
-def ordered_pairs(
-    marginals: dict[str, Marginal], data: dict[str, np.ndarray], residual: np.ndarray, weight: np.ndarray | None
-) -> list[tuple[str, str]]:
-    """Pairs that the screening finds, strongest first.
-
-    The rows that pick the best of a thousand pairs cannot judge them afterwards, out of fold or not. So only those
-    enter of which at most half are expected to be chance (Benjamini and Hochberg, JRSS B 57, 1995, 289-300).
-    """
-    scores = screen_pairs(tuple(m.variable for m in marginals.values()), data, residual, weight)
-    p = np.sort([pair.p_value for pair in scores])
-    passed = np.flatnonzero(p <= CHANCE * np.arange(1, len(p) + 1) / len(p))
-    threshold = p[passed[-1]] if len(passed) else -1.0
-    return [(pair.first, pair.second) for pair in scores if pair.p_value <= threshold]
-
-
-def fitting_pairs(
-    pairs: list[tuple[str, str]], mains: list[Term], marginals: dict[str, Marginal], data: dict[str, np.ndarray]
-) -> list[Term]:
-    """Interaction terms of the strongest pairs that fit into the widest rung."""
-    n = len(next(iter(data.values()))) if data else 0
-    room = min(MOST_COLUMNS, n) - 1 - sum(term.width for term in mains)
-    terms = []
-    for first, second in pairs:
-        pair = (marginals[first], marginals[second])
-        term = product_term(pair, pair_widths(*pair, FEW_COLUMNS if n < LEAST_ROWS else PAIR_COLUMNS), data)
-        if term is None:
-            continue
-        room -= term.width
-        if room < 0:
-            break
-        terms.append(term)
-    return terms
-
-
-def pair_widths(a: Marginal, b: Marginal, most: int) -> tuple[int, int]:
-    """Columns taken of each marginal: about equal, more of one where the other has few."""
-    side = int(np.sqrt(most)) - 1
-    wide = [min(m.width, side) for m in (a, b)]
-    for one, other in ((0, 1), (1, 0)):
-        if wide[other] < side:
-            wide[one] = min((a, b)[one].width, max(side, most // max(wide[other], 1)))
-    return wide[0], wide[1]
-
-
-def climb(design: Design, terms: list[Term], mains: int, sample: Sample) -> SearchResult:
+def climb(mains: list[Term], pairs: Candidates, sample: Sample) -> SearchResult:
     """Fit every rung, judge it out of fold, and take the simplest that is as good as the best."""
+    terms = mains + pairs.terms
+    design = Design.of(terms)
     folds = sample.sums(design)
     total = added(folds)
     null = out_of_fold_loss(folds, np.array([0]), np.array([-1]), np.zeros(0))
     rungs, fits, losses = [], [], []
-    for name, chosen in ladder(terms, mains):
+    for name, chosen, elsewhere in ladder(mains, pairs):
         columns = design.positions(chosen)
         groups, used = compact(design.groups[columns])
         fit = fit_sums(total.take(columns), groups)
-        losses.append(out_of_fold_loss(folds, columns, groups, fit.penalty))
-        fits.append((chosen, expand(fit.penalty, used, design), fit))
+        penalty = expand(fit.penalty, used, design)
+        losses.append(rung_loss(folds, design, chosen, elsewhere, penalty))
+        fits.append((chosen, penalty, fit))
         rungs.append((name, len(chosen), float(fit.edf.sum())))
         if len(losses) - 1 - int(np.sum(losses, axis=1).argmin()) >= PATIENCE:
             break
@@ -181,26 +137,48 @@ def climb(design: Design, terms: list[Term], mains: int, sample: Sample) -> Sear
     columns = design.positions(chosen)
     edf = fit.edf[np.isin(design.owner[columns], [-1, *kept])]
     sums = tuple(fold.take(design.positions(kept)) for fold in folds)
-    return SearchResult(
-        final.terms, start, ladder_table, rungs[taken][0], edf, float(null.sum()), table[taken], sums, sample
-    )
+    own = rung_loss(folds, design, chosen, [], penalty)  # what later steps, with the same terms, are held against
+    return SearchResult(final.terms, start, ladder_table, rungs[taken][0], edf, float(null.sum()), own, sums, sample)
 
 
-def ladder(terms: list[Term], mains: int):
-    """(name, positions of the terms) of each rung, simplest first.
+def ladder(mains: list[Term], pairs: Candidates):
+    """(name, positions of the terms, those without each inner fold if they differ) of each rung, simplest first.
 
     Where rows are too few for the lines, it is a question whether they tell more than the mean: so that is a rung.
     """
-    if any(SHARED in terms[i].groups for i in range(mains)):
-        yield "constant", []
-    yield "linear", [i for i in range(mains) if terms[i].kind in ("linear", "factor")]
-    if any(terms[i].kind in ("smooth", "cyclic") for i in range(mains)):
-        yield "additive", list(range(mains))
+    every = list(range(len(mains)))
+    if any(SHARED in term.groups for term in mains):
+        yield "constant", [], []
+    yield "linear", [i for i in every if mains[i].kind in ("linear", "factor")], []
+    if any(term.kind in ("smooth", "cyclic") for term in mains):
+        yield "additive", every, []
     count, step = 0, 3
-    while mains + count < len(terms):
-        count = min(count + step, len(terms) - mains)
+    while count < len(pairs.order):
+        count = min(count + step, len(pairs.order))
         step *= 3
-        yield f"{count} interactions", list(range(mains + count))
+        chosen, *elsewhere = (
+            every + sorted(len(mains) + i for i in order[:count]) for order in (pairs.order, *pairs.without)
+        )
+        yield f"{count} interactions", chosen, elsewhere
+
+
+def rung_loss(
+    folds: tuple[Sums, ...], design: Design, chosen: list[int], elsewhere: list[list[int]], penalty: np.ndarray
+) -> np.ndarray:
+    """Squared error on each fold of the fit to the others, [folds], by the terms that the others pick."""
+    own = set(term_groups(design, *chosen))
+    if not elsewhere:
+        columns = design.positions(chosen)
+        groups, used = compact(design.groups[columns])
+        return out_of_fold_loss(folds, columns, groups, penalty[used])
+    finite = penalty[np.isfinite(penalty)]
+    losses = []
+    for fold, positions in enumerate(elsewhere):
+        columns = design.positions(positions)
+        groups, used = compact(design.groups[columns])
+        start = np.array([penalty[g] if g in own else np.median(finite) for g in used])
+        losses.append(loss_of_fold(folds, fold, columns, groups, start))
+    return np.array(losses)
 
 
 def compact(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -216,9 +194,9 @@ def expand(penalty: np.ndarray, used: np.ndarray, design: Design) -> np.ndarray:
     return full
 
 
-def term_groups(design: Design, position: int) -> np.ndarray:
-    """Numbers of the penalty groups of one term in the whole design."""
-    groups = np.unique(design.groups[design.owner == position])
+def term_groups(design: Design, *positions: int) -> np.ndarray:
+    """Numbers of the penalty groups of some terms in the whole design."""
+    groups = np.unique(design.groups[np.isin(design.owner, positions)])
     return groups[groups >= 0]
 
 
