@@ -14,7 +14,7 @@ from toolkit.errors import unknown
 from toolkit.models.least_squares import least_squares, newey_west, sandwich
 from toolkit.specification.columns import Columns, Variable
 from toolkit.specification.part import Part, both
-from toolkit.specification.tails import curvature_ratio
+from toolkit.specification.tails import curvature
 
 __all__ = ["coefficient_table", "effect_table", "robust_covariance", "split_table"]
 
@@ -32,26 +32,44 @@ def robust_covariance(
 ) -> np.ndarray:
     """Sandwich covariance of the active coefficients, [a, a]: HC3, cluster (needs groups) or HAC (rows in time order).
 
-    The bread is the inverse of the penalised cross-products; scores carry the factor 1 / (1 - leverage).
+    The bread is the inverse of the penalised cross-products; scores carry the factor 1 / (1 - leverage). Weights of
+    heavy tails count as the estimates that they are, see `scores_of_tails`.
     """
-    n, weight = len(y), both(part.tails, weight)
+    n = len(y)
     rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(int)) if kind == "HC3" else np.arange(n)
-    X, score = weighted_scores(part, data, y, weight, rows)
+    (X, w), score = weighted_scores(part, data, y, both(part.tails, weight), rows)
     fit = part.fit
+    if kind == "HC3":
+        leverage = np.sum(cho_solve((fit.factor, True), X.T).T * X, axis=1) * w
+        score = score / (1 - np.clip(leverage, 0, 0.999))
+    scores = X * score[:, None]
+    if part.tails is not None:
+        scores = scores + scores_of_tails(part, X, w, score / w, part.tails[rows])
     if kind == "HAC":
-        meat = newey_west(X[0] * score[:, None], None)
+        meat = newey_west(scores, None)
     elif kind == "HC3":
-        root = cho_solve((fit.factor, True), X[0].T).T  # [m, a]
-        leverage = np.clip(np.sum(root * X[0], axis=1) * X[1], 0, 0.999)
-        scaled = X[0] * (score / (1 - leverage))[:, None]
-        meat = scaled.T @ scaled * (n / len(rows))
+        meat = scores.T @ scores * (n / len(rows))
     else:
         _, code = np.unique(groups.astype(str), return_inverse=True)
-        sums = np.zeros((code.max() + 1, X[0].shape[1]))
-        np.add.at(sums, code, X[0] * score[:, None])
+        sums = np.zeros((code.max() + 1, X.shape[1]))
+        np.add.at(sums, code, scores)
         meat = sums.T @ sums * (len(sums) / max(len(sums) - 1, 1))
-    half = cho_solve((fit.factor, True), meat * curvature_ratio(part.tails) ** 2)
+    half = cho_solve((fit.factor, True), meat)
     return cho_solve((fit.factor, True), half.T)
+
+
+def scores_of_tails(part: Part, X: np.ndarray, w: np.ndarray, residual: np.ndarray, tails: np.ndarray) -> np.ndarray:
+    """What each row adds to the scores through the weights of the tails, [n, a].
+
+    The weights w are taken at the residuals of a least-squares fit b. Around the true coefficients the weighted score
+    changes with b by X' (w - psi') X, psi' the slope of the score, and b itself is an average over the rows (the
+    two-step estimator of Newey and McFadden, Handbook of Econometrics 4, 1994, section 6).
+    """
+    own = w / tails  # the user's weights
+    weighted, sloped, plain = ((X * one[:, None]).T @ X for one in (w, own * curvature(tails), own))
+    penalty = part.fit.factor @ part.fit.factor.T - weighted
+    first = np.linalg.solve(plain + penalty, weighted - sloped)
+    return (X * (own * (residual - np.average(residual, weights=own)))[:, None]) @ first
 
 
 def weighted_scores(part: Part, data: dict, y: np.ndarray, weight: Any, rows: np.ndarray) -> tuple[tuple, np.ndarray]:

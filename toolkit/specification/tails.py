@@ -18,7 +18,7 @@ from toolkit.specification.penalised import fit_sums
 from toolkit.specification.result import SearchResult
 from toolkit.specification.sample import added, out_of_fold_coefficients
 
-__all__ = ["curvature_ratio", "plain_loss", "tail_weights"]
+__all__ = ["curvature", "plain_loss", "tail_weights"]
 
 DEGREES = 4.0
 SURE = 2.0  # standard errors by which Student t errors must be likelier than normal ones
@@ -64,9 +64,6 @@ def plain_loss(found: SearchResult, weight: np.ndarray | None) -> float:
     return loss
 
 
-def curvature_ratio(tails: np.ndarray | None) -> float:
-    """Sum of the weights over the curvature of the likelihood: what the bread of a sandwich covariance lacks."""
-    if tails is None:
-        return 1.0
-    curvature = tails * (2 * DEGREES / (DEGREES + 1) * tails - 1)
-    return float(tails.sum() / max(curvature.sum(), 0.1 * tails.sum()))
+def curvature(tails: np.ndarray) -> np.ndarray:
+    """Slope of the score at the residual of each row, where `tails` is score over residual, [n]; below 0 far out."""
+    return tails * (2 * DEGREES / (DEGREES + 1) * tails - 1)
