@@ -138,6 +138,11 @@ def test_a_plan_does_not_start_processes_for_little_work() -> None:
     assert plan_workers(cells=50, rows=10**5, workers=3).workers == 3
 
 
+def test_a_limit_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert plan_workers(cells=1, rows=100).threads == 1
+
+
 def test_the_hash_sees_values_settings_and_rows() -> None:
     assert content_hash(Ridge(1.0)) != content_hash(Ridge(2.0))
     assert content_hash(np.arange(3)) != content_hash(np.arange(4))

@@ -112,11 +112,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def allowed_threads() -> int:
+    """The limit in OMP_NUM_THREADS, which joblib also sets inside its processes; without it as many as cores."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(said)) if said.isdecimal() else available_cores()
+
+
 def plan_workers(cells: int, rows: int, workers: int | None = None) -> Plan:
     """Processes and threads for `cells` fits on about `rows` rows each."""
     cores = available_cores()
     worth_it = cells > 1 and cells * rows >= ROWS_WORTH_A_WORKER
-    threads = 1 if worth_it and cells >= cores else cores
+    threads = 1 if worth_it and cells >= cores else min(cores, allowed_threads())
     if workers is None:
         workers = min(cores, cells) if worth_it else 1
     return Plan(max(1, workers), threads)
