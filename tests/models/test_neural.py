@@ -188,13 +188,16 @@ def test_tuning_without_optuna_is_one_line(mixed, monkeypatch):
 def test_presets_differ_and_say_what_they_cost():
     assert list(PRESETS) == ["quick", "standard", "thorough"]
     assert all(len(text) > 40 for text in describe_presets().values())
-    epochs = [recipe_for("standard", "realmlp", rows, "cpu", {}).epochs for rows in (1000, 20_000, 10**6)]
+    epochs = [recipe_for("standard", "realmlp", rows, "cpu", {}).epochs for rows in (1500, 20_000, 10**6)]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[0] == 256
     assert recipe_for("standard", "realmlp", 20_000, "cuda", {}).epochs == 256
     assert recipe_for("quick", "realmlp", 1000, "cpu", {"epochs": 7, "width": None}).epochs == 7
+    # a small table has few mini-batches: 1,500 steps, but no more than 512 epochs
+    assert [recipe_for("standard", "realmlp", rows, "cpu", {}).epochs for rows in (100, 1000)] == [512, 375]
+    assert recipe_for("quick", "realmlp", 100, "cpu", {}).epochs == 64
     judged = [
-        recipe_for("standard", a, rows, "cpu", {}).judged_epochs for a, rows in (("realmlp", 1000), ("tabm", 1000))
+        recipe_for("standard", a, rows, "cpu", {}).judged_epochs for a, rows in (("realmlp", 1500), ("tabm", 1000))
     ]
     assert judged == [5, 1]
     assert recipe_for("standard", "realmlp", 40_000, "cpu", {}).judged_epochs == 1
