@@ -172,11 +172,12 @@ def rung_loss(
         groups, used = compact(design.groups[columns])
         return out_of_fold_loss(folds, columns, groups, penalty[used])
     finite = penalty[np.isfinite(penalty)]
+    typical = float(np.median(finite)) if len(finite) else 1.0  # of terms that all rows do not pick
     losses = []
     for fold, positions in enumerate(elsewhere):
         columns = design.positions(positions)
         groups, used = compact(design.groups[columns])
-        start = np.array([penalty[g] if g in own else np.median(finite) for g in used])
+        start = np.array([penalty[g] if g in own else typical for g in used])
         losses.append(loss_of_fold(folds, fold, columns, groups, start))
     return np.array(losses)
 
