@@ -69,3 +69,20 @@ def test_the_folder_holds_scores_by_steps_ahead(ran):
     assert (folder / "figures" / "coverage_by_horizon.svg").is_file()
     assert (folder / "figures" / "innovations_seasonal_naive.svg").is_file()
     assert "Mase by steps ahead".lower() in Path(folder / "report.html").read_text(encoding="utf-8").lower()
+
+
+def test_one_origin_decides_nothing(tmp_path):
+    """The errors of one path move together: twelve steps are not twelve witnesses, and one row has no spread."""
+    n = 96
+    y = 50 + 10 * np.sin(np.pi * np.arange(n) / 6) + 0.1 * np.random.default_rng(0).normal(size=n)
+    frame = pd.DataFrame({"t": pd.date_range("2010-01-01", periods=n, freq="MS"), "y": y})
+    frame.to_csv(tmp_path / "y.csv", index=False)
+    (tmp_path / "y.yaml").write_text(
+        "data: {file: y.csv, target: y, time: t}\nsplits: {scheme: rolling_origin, horizon: 12, origins: 1}\n"
+        "arms: {seasonal_naive: {}, naive: {}}\ncompare: [seasonal_naive, naive]\ngap: false\n"
+    )
+    analysis = run(tmp_path / "y.yaml", out=tmp_path / "out", tracking_uri="none")
+    assert analysis.verdict.decision == "undecided"
+    assert any("12 of which overlap" in reason for reason in analysis.verdict.reasons)
+    asked = {check.check: check for check in analysis.checks_found if check.arm == "naive"}
+    assert asked["jarque_bera"].verdict == "not applicable" and "one row per origin" in asked["jarque_bera"].reason

@@ -60,7 +60,11 @@ def decide(claims: dict[str, float], p_no_gain: float | None, estimate: Estimate
     if claim != "equivalent" and (p_no_gain is None or p_no_gain >= SIZE):
         return "undecided", f"the two-sided test of no gain has p = {p_no_gain:.3g}, not below {SIZE:g}"
     unit = estimate.details.get("unit", "rows")
-    if estimate.n < LEAST_UNITS and unit != "folds":  # the test over folds has been calibrated with five
+    overlap = int(estimate.details.get("overlap", 1))
+    if estimate.n < LEAST_UNITS * overlap and unit != "folds":  # the test over folds has been calibrated with five
+        if overlap > 1:
+            few = f"{estimate.n} {unit}, {overlap} of which overlap, are too few to decide by"
+            return "undecided", f"{few}, {LEAST_UNITS * overlap} are needed"
         return "undecided", f"{estimate.n} independent {unit} are too few to decide by, {LEAST_UNITS} are needed"
     known = "over 0.999" if claims[claim] > 0.999 else f"{claims[claim]:.3f}"
     return claim, f"its probability is {known}; {DECISION_PROBABILITY:g} is needed"

@@ -120,6 +120,9 @@ def _ordered(paired: PairedRows) -> Design:
     codes = pd.factorize(series)[0] if series is not None else np.zeros(len(units), dtype=int)
     n_series, n_units = len(np.unique(codes)), len(np.unique(units))
     notes = []
+    if unit != "origins" and origin is not None and "horizon" in frame and frame["horizon"].max() > 1:
+        overlap = n_units  # the errors along the path of one origin move together
+        notes.append("one origin: its errors move together along the path, so that the interval is very wide")
     if n_series >= MIN_SERIES and n_units >= LEAST_UNITS:
         return Design("panel", unit, units, True, overlap, codes)
     if n_series >= MIN_SERIES:

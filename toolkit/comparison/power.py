@@ -54,7 +54,7 @@ def units_needed(estimate: Estimate, margin: float, rows: int) -> dict[str, Any]
     factor = float((estimate.se / needed_se) ** 2) if needed_se > 0 else np.inf
     if factor > LARGEST_FACTOR:
         return {"claim": claim, "unit": unit, "now": estimate.n, "needed": None, "rows_needed": None, "factor": None}
-    fewest = LEAST_UNITS if unit != "folds" else 1
+    fewest = LEAST_UNITS * int(estimate.details.get("overlap", 1)) if unit != "folds" else 1
     factor = max(factor, fewest / estimate.n, 1.0)
     return {
         "claim": claim,
