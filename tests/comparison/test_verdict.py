@@ -251,6 +251,19 @@ def test_a_handful_of_origins_decides_nothing(origins):
         assert "About 6 origins" in v.sentence
 
 
+def test_the_steps_of_one_origin_decide_nothing():
+    steps = np.arange(1, 13)
+    loss = 1 + 0.01 * np.sin(steps)
+    table = pd.concat(
+        pd.DataFrame({"arm": arm, "repeat": 0, "fold": 0, "row": steps, "target": "y", "observed": 0.0,
+                      "predicted": size * loss, "origin": 0, "horizon": steps, "time": steps})
+        for arm, size in (("regression", 1.0), ("neural", 0.5))
+    )  # fmt: skip
+    _, v = compare_arms(table, "mae", PAIR, scheme="rolling_origin")
+    assert v.probabilities["neural"] > 0.95 and v.decision == "undecided"
+    assert "12 time steps, 12 of which overlap, are too few to decide by, 72 are needed" in v.sentence
+
+
 def test_members_widen_the_interval_and_are_shown():
     table = folds_table(gain=0.1)
     net = table[table["arm"] == "neural"]
