@@ -31,15 +31,13 @@ from toolkit.diagnostics.design import design_checks, design_of, optimism_of
 from toolkit.diagnostics.features import Features, encode
 from toolkit.diagnostics.innovations import innovation_checks
 from toolkit.diagnostics.order import order_checks
-from toolkit.diagnostics.overlap import across_origins, fold_spread, one_per_origin, steps
+from toolkit.diagnostics.overlap import across_origins, fold_spread, one_per_origin, steps, too_few_apart
 from toolkit.diagnostics.targets import worst_over_targets
 from toolkit.diagnostics.view import ArmView, in_order, make_view, thin
 
 __all__ = ["run_checks"]
 
 # Asked of the residuals of every arm, in the order of the report
-FEWEST_APART = 3  # rows that have a spread of their own
-
 RESIDUAL_CHECKS: dict[str, Callable[[ArmView], Check]] = {
     "reset": form.check_reset,
     "rainbow": form.check_rainbow,
@@ -186,11 +184,8 @@ class _Tools:
             of_rows = self._of_rows(view)
             if self.multi_step:
                 apart = one_per_origin(table, self.seed)
-                if len(apart) < FEWEST_APART:
-                    why = f"{len(apart)} rows whose errors do not overlap"
-                    less = [CATALOGUE[answer.check].not_applicable(arm, why) for answer in of_rows]
-                else:
-                    less = self._of_rows(self._view(arm, info, apart, target, ordered, len(apart)))
+                less = too_few_apart(of_rows, arm, len(apart))
+                less = less or self._of_rows(self._view(arm, info, apart, target, ordered, len(apart)))
                 of_rows = [across_origins(*pair) for pair in zip(of_rows, less, strict=True)]
             answers += of_rows
             answers.append(hull.check_outside_hull(view, self._hull(view)))

@@ -11,8 +11,9 @@ from toolkit.diagnostics import generalization
 from toolkit.diagnostics.catalogue import CATALOGUE, judge
 from toolkit.diagnostics.check import Check
 
-__all__ = ["across_origins", "fold_spread", "one_per_origin", "steps"]
+__all__ = ["across_origins", "fold_spread", "one_per_origin", "steps", "too_few_apart"]
 
+FEWEST_APART = 3  # rows that have a spread of their own
 RANK = ("not applicable", "good", "notice", "poor")
 
 
@@ -30,6 +31,14 @@ def one_per_origin(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     named = [name for name in ("fold", "origin", "series") if name in table and table[name].notna().all()]
     keys = [table[name] for name in named]
     return table[order == order.groupby(keys).transform("min")]
+
+
+def too_few_apart(checks: list[Check], arm: str, rows: int) -> list[Check]:
+    """The same checks as not applicable where the rows that do not overlap have no spread of their own, else none."""
+    if rows >= FEWEST_APART:
+        return []
+    why = f"{rows} rows whose errors do not overlap"
+    return [CATALOGUE[check.check].not_applicable(arm, why) for check in checks]
 
 
 def across_origins(whole: Check, independent: Check) -> Check:
