@@ -8,9 +8,10 @@ import pytest
 
 from toolkit.models.regression import SpecifiedRegression
 from toolkit.specification.basis import learn_marginal
-from toolkit.specification.candidates import Candidates, by_turns
+from toolkit.specification.candidates import Candidates, by_turns, fitting_terms
 from toolkit.specification.columns import learn_columns
-from toolkit.specification.sample import FRESH_ROWS
+from toolkit.specification.sample import FRESH_ROWS, Sample
+from toolkit.specification.search import climb, main_effects
 
 
 def screened(n: int, product: float) -> Candidates:
@@ -28,6 +29,23 @@ def test_a_true_product_is_picked_without_every_fold() -> None:
     assert found.terms[found.order[0]].name == "a:b"
     assert len(found.without) == 5
     assert all(found.terms[order[0]].name == "a:b" for order in found.without)
+
+
+def test_a_pair_that_other_rows_do_not_pick_has_to_do_without_them() -> None:
+    """All rows pick a:b, which is true; where the other folds pick c:d in its place, the rung earns nothing."""
+    rng = np.random.default_rng(2)
+    X = pd.DataFrame(rng.normal(size=(800, 4)), columns=list("abcd"))
+    columns = learn_columns(X, None)
+    data = columns.encode(X)
+    marginals = {v.name: learn_marginal(v, data[v.name], 5) for v in columns.variables}
+    y = data["a"] * data["b"] + rng.normal(size=800)
+    mains, found = main_effects(marginals), fitting_terms([("a", "b"), ("c", "d")], marginals, data, 400)
+    sample = Sample.draw(data, y, None, None, 100, 0)
+    names = {}
+    for label, without in (("once", []), ("same", [[0]] * 5), ("other", [[1]] * 5)):
+        result = climb(mains, Candidates(list(found.values()), [0], without), sample)
+        names[label] = {term.name for term in result.terms if len(term.variables) > 1}
+    assert names == {"once": {"a:b"}, "same": {"a:b"}, "other": set()}
 
 
 def test_many_rows_are_screened_once() -> None:

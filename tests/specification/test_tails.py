@@ -71,3 +71,10 @@ def test_standard_errors_know_that_the_weights_are_estimates() -> None:
     reported = model.coefficients_.set_index("term").loc[["a", "b"], "se"].to_numpy()
     assert model.coefficients_.set_index("term").loc["a", "estimate"] == pytest.approx(two_steps(every)[1], abs=1e-3)
     np.testing.assert_allclose(reported, jackknife, rtol=0.03)
+
+
+def test_rows_of_weight_zero_leave_the_standard_errors_alone() -> None:
+    X, _, y = draw(1)
+    weight = np.where(np.arange(len(X)) < 20, 0.0, 1.0)
+    model = SpecifiedRegression(family="gaussian").fit(X, y, sample_weight=weight)
+    assert model.parts_[0].tails is not None and np.isfinite(model.coefficients_["se"]).all()

@@ -122,7 +122,7 @@ def _ordered(paired: PairedRows) -> Design:
     notes = []
     if unit != "origins" and origin is not None and "horizon" in frame and frame["horizon"].max() > 1:
         overlap = n_units  # the errors along the path of one origin move together
-        notes.append("one origin: its errors move together along the path, so that the interval is very wide")
+        notes.append("one origin: its errors move together along the path; another origin may fare differently")
     if n_series >= MIN_SERIES and n_units >= LEAST_UNITS:
         return Design("panel", unit, units, True, overlap, codes)
     if n_series >= MIN_SERIES:

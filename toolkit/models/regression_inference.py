@@ -44,7 +44,7 @@ def robust_covariance(
         score = score / (1 - np.clip(leverage, 0, 0.999))
     scores = X * score[:, None]
     if part.tails is not None:
-        scores = scores + scores_of_tails(part, X, w, score / w, part.tails[rows])
+        scores = scores + scores_of_tails(part, X, w, score, part.tails[rows])
     if kind == "HAC":
         meat = newey_west(scores, None)
     elif kind == "HC3":
@@ -58,7 +58,7 @@ def robust_covariance(
     return cho_solve((fit.factor, True), half.T)
 
 
-def scores_of_tails(part: Part, X: np.ndarray, w: np.ndarray, residual: np.ndarray, tails: np.ndarray) -> np.ndarray:
+def scores_of_tails(part: Part, X: np.ndarray, w: np.ndarray, score: np.ndarray, tails: np.ndarray) -> np.ndarray:
     """What each row adds to the scores through the weights of the tails, [n, a].
 
     The weights w are taken at the residuals of a least-squares fit b. Around the true coefficients the weighted score
@@ -66,10 +66,12 @@ def scores_of_tails(part: Part, X: np.ndarray, w: np.ndarray, residual: np.ndarr
     two-step estimator of Newey and McFadden, Handbook of Econometrics 4, 1994, section 6).
     """
     own = w / tails  # the user's weights
+    plain_score = score / tails  # of the least-squares fit
+    plain_score = plain_score - own * plain_score.sum() / own.sum()
     weighted, sloped, plain = ((X * one[:, None]).T @ X for one in (w, own * curvature(tails), own))
     penalty = part.fit.factor @ part.fit.factor.T - weighted
     first = np.linalg.solve(plain + penalty, weighted - sloped)
-    return (X * (own * (residual - np.average(residual, weights=own)))[:, None]) @ first
+    return (X * plain_score[:, None]) @ first
 
 
 def weighted_scores(part: Part, data: dict, y: np.ndarray, weight: Any, rows: np.ndarray) -> tuple[tuple, np.ndarray]:

@@ -117,7 +117,7 @@ def climb(mains: list[Term], pairs: Candidates, sample: Sample) -> SearchResult:
         fit = fit_sums(total.take(columns), groups)
         penalty = expand(fit.penalty, used, design)
         losses.append(rung_loss(folds, design, chosen, elsewhere, penalty))
-        fits.append((chosen, penalty, fit))
+        fits.append((chosen, elsewhere, penalty, fit))
         rungs.append((name, len(chosen), float(fit.edf.sum())))
         if len(losses) - 1 - int(np.sum(losses, axis=1).argmin()) >= PATIENCE:
             break
@@ -127,7 +127,7 @@ def climb(mains: list[Term], pairs: Candidates, sample: Sample) -> SearchResult:
     noise = differences.std(axis=1, ddof=1) * np.sqrt(table.shape[1])
     gain = differences.sum(axis=1)
     taken = next(i for i in range(best + 1) if gain[i] <= (BENT if rungs[i][0] == "linear" else NEGLIGIBLE) * noise[i])
-    chosen, penalty, fit = fits[taken]
+    chosen, elsewhere, penalty, fit = fits[taken]
     kept = [i for i in chosen if alive(design, i, penalty)]
     final = Design.of([terms[i] for i in kept])
     start = carried(penalty, design, design.positions(kept), final)
@@ -137,7 +137,8 @@ def climb(mains: list[Term], pairs: Candidates, sample: Sample) -> SearchResult:
     columns = design.positions(chosen)
     edf = fit.edf[np.isin(design.owner[columns], [-1, *kept])]
     sums = tuple(fold.take(design.positions(kept)) for fold in folds)
-    own = rung_loss(folds, design, chosen, [], penalty)  # what later steps, with the same terms, are held against
+    # Later steps keep these terms in every fold, and are held against a loss of the same kind
+    own = rung_loss(folds, design, chosen, [], penalty) if elsewhere else table[taken]
     return SearchResult(final.terms, start, ladder_table, rungs[taken][0], edf, float(null.sum()), own, sums, sample)
 
 
@@ -166,11 +167,11 @@ def rung_loss(
     folds: tuple[Sums, ...], design: Design, chosen: list[int], elsewhere: list[list[int]], penalty: np.ndarray
 ) -> np.ndarray:
     """Squared error on each fold of the fit to the others, [folds], by the terms that the others pick."""
-    own = set(term_groups(design, *chosen))
     if not elsewhere:
         columns = design.positions(chosen)
         groups, used = compact(design.groups[columns])
         return out_of_fold_loss(folds, columns, groups, penalty[used])
+    own = set(term_groups(design, *chosen))
     finite = penalty[np.isfinite(penalty)]
     typical = float(np.median(finite)) if len(finite) else 1.0  # of terms that all rows do not pick
     losses = []
