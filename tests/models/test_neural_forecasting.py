@@ -55,7 +55,7 @@ def test_with_the_residual_net_at_zero_it_is_ridge_regression_on_the_window():
         futures.append((seen[origin : origin + 4] - seen[origin - 1]) / own)
     x, target = np.array(windows), np.array(futures)
     gram = x.T @ x
-    penalty = np.full(9, net.fit_info_["start"]["ridge"] * np.trace(gram) / 9)
+    penalty = np.full(9, net.fit_info_["start"]["parts"][0]["ridge"] * np.trace(gram) / 9)
     penalty[-1] = 1e-10
     weights = np.linalg.solve(gram + np.diag(penalty + 1e-9 * gram.diagonal().max()), x.T @ target)
     lags = seen[-8:] - seen[-1]

@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.neural.forecasting_facts import describe
-from toolkit.models.neural.forecasting_linear import moments, solve_linear
+from toolkit.models.neural.forecasting_linear import moments
 from toolkit.models.neural.forecasting_losses import forecast_loss
 from toolkit.models.neural.forecasting_panel import Panel
 from toolkit.models.neural.forecasting_plan import MOST_WINDOWS, Plan, make_plan
 from toolkit.models.neural.forecasting_presets import ARCHITECTURES, forecast_recipe
+from toolkit.models.neural.forecasting_start import solve_start
 from toolkit.models.neural.forecasting_values import forecast_values, interval_widths, member_values
 from toolkit.models.neural.windows import Origins
 from toolkit.models.ticker import tell_epoch
@@ -29,10 +30,10 @@ class NeuralForecaster(BaseEstimator):
     """A stack of nets, global over series and targets, forecasting all horizons at once.
 
     Inside the training rows, the last windows of each series choose the transform (none or log), the normalisation, the
-    lookback and the penalties of a closed-form linear map: ridge regression on the window less its last value, where it
-    pays with weights of each series' own shrunk towards the common ones. The net starts there; residual blocks in the
-    line of N-BEATS and N-HiTS add what the map misses. The best epoch of each member is restored; the map counts as
-    epoch 0.
+    lookbacks and the penalties of a closed-form linear map: ridge regression on the window less its last value, where
+    it pays with weights of each series' own shrunk towards the common ones, the mean over all lookbacks that are not
+    surely worse than the best. The net starts there; residual blocks in the line of N-BEATS and N-HiTS add what the map
+    misses. The best epoch of each member is restored; the map counts as epoch 0.
 
     Parameters
     ----------
@@ -267,9 +268,9 @@ class NeuralForecaster(BaseEstimator):
 
 def _learn_from_all_rows(network, plan: Plan) -> None:
     """Solve for the linear map again, validation windows included; what training changed in it stays."""
-    start, by_channel = plan.start, plan.start.own_weight is not None
-    sums = moments(plan.panel, plan.every, start.layout, by_channel, MOST_WINDOWS)
-    linear = solve_linear(sums, start.ridge, start.own_weight)
+    start = plan.start
+    sums = moments(plan.panel, plan.every, start.layout, start.by_channel, MOST_WINDOWS)
+    linear = solve_start(sums, start.parts, start.layout.lookback)
     with torch.no_grad():
         network.skip += (linear.common - start.linear.common).cpu()
         if linear.own is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolkit.models.neural.forecasting_plan import Plan
+from toolkit.models.neural.forecasting_start import Start
 
 if TYPE_CHECKING:  # a fitted net forecasts without the trainer
     from toolkit.models.neural.stack import Trained
@@ -21,7 +22,6 @@ def describe(plan: Plan, trained: Trained, seeds: list[int]) -> dict:
             "message": "The series are too short to hold anything back: the closed form with a fixed penalty is used.",
             "advice": "Give longer series or a shorter horizon.",
         })  # fmt: skip
-    own = f", weights of each series' own shrunk by {start.own_weight:g} windows" if start.own_weight else ""
     scale = "the window's own scale" if start.layout.local_scale else "the series' scale"
     return {
         "members": len(trained.best_epochs),
@@ -33,15 +33,24 @@ def describe(plan: Plan, trained: Trained, seeds: list[int]) -> dict:
         "findings": findings,
         "family": "log" if plan.encoder.log else "none",
         "lookback": start.layout.lookback,
-        "start": {"validation_loss": start.loss, "ridge": start.ridge, "own_weight": start.own_weight},
+        "start": {"validation_loss": start.loss, "parts": [vars(part) for part in start.parts]},
         "tried": list(plan.tried),
         "validation_losses": trained.best_losses,
         "notes": [
-            f"starts at a ridge regression on {start.layout.lookback} lags less the last value, over {scale}, "
-            f"penalty {start.ridge:g}{own}",
+            f"starts at {_closed_form(start)}, lags less the last value, over {scale}",
             *_training(trained),
         ],
     }
+
+
+def _closed_form(start: Start) -> str:
+    """The maps whose mean the start is, in words."""
+    lags = ", ".join(f"{part.lookback} (penalty {part.ridge:g})" for part in start.parts)
+    weights = sorted({part.own_weight for part in start.parts if part.own_weight is not None})
+    own = f", weights of each series' own shrunk by {weights[0]:g} windows" if weights else ""
+    if len(start.parts) == 1:
+        return f"a ridge regression on the lags up to {lags}{own}"
+    return f"the mean of ridge regressions on the lags up to {lags}{own}"
 
 
 def _training(trained: Trained) -> list[str]:

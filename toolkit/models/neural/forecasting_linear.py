@@ -7,17 +7,16 @@ common one. It is the starting point of the linear-skip net, and with the residu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from toolkit.models.neural.forecasting_losses import ForecastLoss
 from toolkit.models.neural.forecasting_panel import Layout, Panel
-from toolkit.models.neural.windows import Batch, Origins, gather, in_target_units, normalised_future
+from toolkit.models.neural.windows import Batch, Origins, gather, normalised_future
 
-__all__ = ["LinearMap", "Moments", "Start", "apply_linear", "choose_start", "moments", "solve_linear"]
+__all__ = ["LinearMap", "Moments", "affordable_by_channel", "apply_linear", "blocks", "moments", "solve_linear"]
 
 SMALL_MAP = 2000  # numbers of a map up to which a copy for each window is cheaper than a product for each channel
 CHUNK = 4096  # windows gathered at a time
@@ -162,77 +161,3 @@ def apply_linear(linear: LinearMap, batch: Batch) -> Tensor:
     if linear.own is not None:
         forecast = forecast + by_channel(batch.inputs, batch.channel, linear.own)
     return forecast
-
-
-@dataclass(frozen=True)
-class Start:
-    """The chosen closed form: what it looks at, its penalties, and its loss on the validation windows."""
-
-    layout: Layout
-    ridge: float
-    own_weight: float | None
-    loss: float
-    linear: LinearMap
-
-
-RIDGES = (1e-5, 1e-3, 1e-2, 1e-1, 1.0)
-CAUTIOUS = 0.1  # where nothing can be held back
-OWN_WEIGHTS = (300.0, 3000.0, 1000.0, 100.0, 30.0)  # the first one is tried at every lookback
-
-
-def choose_start(
-    panel: Panel,
-    inner: Origins,
-    validation: Origins,
-    layout: Layout,
-    lookbacks: Sequence[int],
-    loss: ForecastLoss,
-    most: int,
-) -> Start:
-    """Lookback and penalties with the smallest loss on the validation windows, all from one pass over the windows.
-
-    Parameters
-    ----------
-    layout : Layout
-        With the longest lookback.
-    lookbacks : sequence of int
-        Candidates; the moments of a shorter one are part of those of the longest.
-
-    Notes
-    -----
-    Without validation windows nothing can be chosen: the shortest lookback and a large penalty are taken.
-    """
-    if not validation.count:
-        shortest = replace(layout, lookback=min(lookbacks))
-        sums = moments(panel, inner, shortest, False, most)
-        return Start(shortest, CAUTIOUS, None, math.nan, solve_linear(sums, CAUTIOUS, None))
-    own = affordable_by_channel(panel, layout)
-    sums = moments(panel, inner, layout, own, most)
-    judged = [gather(panel, validation, numbers, layout) for numbers in blocks(panel, validation, validation.count)]
-
-    def candidate(lookback: int, ridge: float, own_weight: float | None) -> Start:
-        less, shorter = layout.lookback - lookback, replace(layout, lookback=lookback)
-        linear = solve_linear(sums.drop_lags(less), ridge, own_weight)
-        windows = [replace(batch, inputs=batch.inputs[:, less:]) for batch in judged]
-        return Start(shorter, ridge, own_weight, validation_loss(panel, linear, windows, loss), linear)
-
-    best: Start | None = None
-    for lookback in lookbacks:
-        here = min((candidate(lookback, ridge, None) for ridge in RIDGES), key=lambda start: start.loss)
-        if own:
-            here = min(here, candidate(lookback, here.ridge, OWN_WEIGHTS[0]), key=lambda start: start.loss)
-        best = here if best is None or here.loss < best.loss else best
-    if own:
-        for own_weight in OWN_WEIGHTS[1:]:
-            best = min(best, candidate(best.layout.lookback, best.ridge, own_weight), key=lambda start: start.loss)
-    return best
-
-
-def validation_loss(panel: Panel, linear: LinearMap, judged: Sequence[Batch], loss: ForecastLoss) -> float:
-    """Mean loss of the linear forecasts over windows."""
-    total = count = 0.0
-    for batch in judged:
-        predicted = in_target_units(panel, batch, apply_linear(linear, batch)[..., None])
-        total += float(torch.where(batch.seen, loss(predicted, batch.future), 0.0).sum())
-        count += float(batch.seen.sum())
-    return total / max(count, 1.0)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from toolkit.errors import InputError
 from toolkit.models.neural.forecasting_frames import SeriesEncoder
-from toolkit.models.neural.forecasting_linear import Start, choose_start
 from toolkit.models.neural.forecasting_losses import ForecastLoss
 from toolkit.models.neural.forecasting_panel import Layout, Panel
+from toolkit.models.neural.forecasting_start import Start, choose_start
 from toolkit.models.neural.windows import Origins, training_and_validation
 
 __all__ = ["Plan", "lookback_candidates", "make_plan"]
@@ -44,7 +44,11 @@ class Plan:
 
 
 def make_plan(data, horizon: int, metric: str, loss: ForecastLoss, lookback: int | None, device: str) -> Plan:
-    """Choose transform, scale, lookback and penalties by the closed form's loss on the last training windows."""
+    """Choose transform, scale, lookbacks and penalties by the closed form's loss on the last training windows.
+
+    A change of the plain form (logarithms, the window's own scale, the lags of other targets) must lower the loss by
+    more than its standard error: dividing by the size of a quiet window can send a forecast far away.
+    """
     values = data.frame[list(data.targets)].to_numpy(float)
     seen = values[np.isfinite(values)]
     if not len(seen):
@@ -58,7 +62,8 @@ def make_plan(data, horizon: int, metric: str, loss: ForecastLoss, lookback: int
         if allowed and best.validation.count:
             settings = tuple(value or i == change for i, value in enumerate(best.settings))
             other = _candidate(data, horizon, metric, loss, lookback, device, settings, tried)
-            best = min(best, other, key=lambda plan: plan.start.loss)
+            behind, error = best.start.judged.behind(other.start.judged)
+            best = other if behind > error else best
     return replace(best, tried=tuple(tried))
 
 
@@ -103,7 +108,7 @@ def _record(log: bool, start: Start) -> dict:
     layout = start.layout
     return {
         "log": log, "local_scale": layout.local_scale, "cross": layout.cross, "lookback": layout.lookback,
-        "ridge": start.ridge, "own_weight": start.own_weight, "validation_loss": start.loss,
+        "parts": [vars(part) for part in start.parts], "validation_loss": start.loss,
     }  # fmt: skip
 
 
