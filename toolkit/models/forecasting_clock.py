@@ -14,6 +14,7 @@ import numpy as np
 
 from toolkit.models.forecasting_channels import BoxCox, Channel
 from toolkit.models.forecasting_design import Design
+from toolkit.models.forecasting_ridge import LEAST_PENALTY
 
 __all__ = ["ClockRegression", "only_first_step"]
 
@@ -32,7 +33,8 @@ class ClockRegression:
         Steps of the shortest season, usually a day.
     transform : BoxCox
     ridge : float
-        Penalty on standardised coefficients, in observations.
+        Penalty on standardised coefficients, in observations: the mean over the steps, each of which has a penalty in
+        proportion to its residual variance (see `forecasting_ridge.solve_by_step`).
     design : Design
         With `clock`; calendar and covariates at the row to be forecast and a season before.
     """
@@ -45,6 +47,7 @@ class ClockRegression:
     training_: dict[Any, Channel] = field(default_factory=dict, repr=False)
     fits_: dict[Any, list[tuple[np.ndarray, float]]] = field(default_factory=dict, repr=False)
     sigma_: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)
+    shares_: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)  # of the penalty, [horizon], mean 1
 
     @property
     def label(self) -> str:
@@ -67,9 +70,12 @@ class ClockRegression:
     def fit(self, channels: list[Channel]) -> ClockRegression:
         """Keep the training channels and fit the time of day at which they end."""
         self.training_ = {channel.key: channel for channel in channels}
-        self.fits_, self.sigma_ = {}, {}
+        self.fits_, self.sigma_, self.shares_ = {}, {}, {}
         for channel in channels:
-            self._at(channel.key, int(channel.ordinal[len(channel) - 1] + 1) % self.season)
+            place = int(channel.ordinal[len(channel) - 1] + 1) % self.season
+            _, sigma = self._fit(channel, place, np.ones(self.horizon))
+            self.shares_[channel.key] = np.maximum(sigma**2 / max((sigma**2).mean(), 1e-300), LEAST_PENALTY)
+            self._at(channel.key, place)
         return self
 
     def predict(self, channel: Channel, origins: np.ndarray | None = None, mean: bool = False) -> np.ndarray:
@@ -91,17 +97,22 @@ class ClockRegression:
         if (key, place) not in self.fits_:
             if key not in self.training_:
                 raise ValueError("a series that was not there in training has no regression")
-            channel = self.training_[key]
-            z, X = self.transform(channel.values), self.design.columns(channel)[: len(channel)]
-            at = self._origins(channel, place)
-            fits, sigma = [], []
-            for step in range(self.horizon):
-                rows = at[channel.seen[at + step]]
-                fit, error = _ridge(self._inputs(z, X, channel, rows, step), z[rows + step], self.ridge)
-                fits.append(fit)
-                sigma.append(error)
-            self.fits_[key, place], self.sigma_[key, place] = fits, np.array(sigma)
+            self.fits_[key, place], self.sigma_[key, place] = self._fit(self.training_[key], place, self.shares_[key])
         return self.fits_[key, place], self.sigma_[key, place]
+
+    def _fit(
+        self, channel: Channel, place: int, shares: np.ndarray
+    ) -> tuple[list[tuple[np.ndarray, float]], np.ndarray]:
+        """Coefficients of all steps from origins at one place, and standard deviations of their errors, [horizon]."""
+        z, X = self.transform(channel.values), self.design.columns(channel)[: len(channel)]
+        at = self._origins(channel, place)
+        fits, sigma = [], []
+        for step in range(self.horizon):
+            rows = at[channel.seen[at + step]]
+            fit, error = _ridge(self._inputs(z, X, channel, rows, step), z[rows + step], self.ridge * shares[step])
+            fits.append(fit)
+            sigma.append(error)
+        return fits, np.array(sigma)
 
     def _origins(self, channel: Channel, place: int) -> np.ndarray:
         """Numbers of known values at training origins of a place; a full memory behind, a full horizon ahead."""

@@ -19,6 +19,7 @@ __all__ = ["LagRegression"]
 
 IDENTITY = BoxCox(1.0)
 BLOCK = 20_000  # windows that are held at once
+LEAST_PENALTY = 1e-3  # of a step that is forecast without error, beside the mean of all steps
 
 
 @dataclass
@@ -39,7 +40,7 @@ class LagRegression:
         Penalty on the difference to the shared coefficients, relative to the mean diagonal of the channel's Gram
         matrix; infinity shares all coefficients.
     ridge : float
-        Penalty on the shared coefficients, relative to the mean diagonal of their Gram matrix.
+        Penalty on the shared coefficients, relative to the mean diagonal of their Gram matrix; see `solve_by_step`.
     recursive : bool
         Forecast one step and go on from there, instead of one regression for each step.
     design : Design or None
@@ -96,7 +97,7 @@ class LagRegression:
         """Learn mean functions, scales and coefficients."""
         steps = 1 if self.recursive else self.horizon
         grams: list[tuple[Any, np.ndarray, np.ndarray, np.ndarray, int]] = []
-        gram, cross, count = 0.0, 0.0, 0
+        gram, cross, square, count = 0.0, 0.0, 0.0, 0
         for channel in channels:
             values, _ = self._deviation(channel, learn=True)
             made = self._moments(channel, self._differences(values), steps)
@@ -104,12 +105,10 @@ class LagRegression:
                 continue
             g, c, squares, n = made
             grams.append((channel.key, g, c, squares, n))
-            gram, cross, count = gram + g / n, cross + c / n, count + 1
+            gram, cross, square, count = gram + g / n, cross + c / n, square + squares / n, count + 1
         if not count:
             raise ValueError(f"no series holds {self.lookback} lags and {steps} steps")
-        gram, cross = gram / count, cross / count
-        ridge = self.ridge * np.trace(gram) / len(gram)
-        self.shared_ = np.linalg.solve(gram + ridge * np.eye(len(gram)), cross)
+        self.shared_ = solve_by_step(gram / count, cross / count, square / count, self.ridge)
         for key, g, c, squares, n in grams:
             coefficients = self.shared_
             if np.isfinite(self.own):
@@ -241,6 +240,31 @@ class LagRegression:
             gram, cross = gram + inputs.T @ inputs, cross + inputs.T @ targets
             squares = squares + (targets**2).sum(axis=0)
         return gram, cross, squares, len(at)
+
+
+def solve_by_step(gram: np.ndarray, cross: np.ndarray, squares: np.ndarray, ridge: float) -> np.ndarray:
+    """Ridge coefficients of all steps, each penalised in proportion to its residual variance, [F, steps].
+
+    Coefficients of the same prior size deserve a penalty of residual variance over prior variance (Hoerl, Kennard and
+    Baldwin, Communications in Statistics 4, 1975): the next value, which is nearly known, a small one.
+
+    Parameters
+    ----------
+    gram : ndarray, [F, F]
+    cross : ndarray, [F, steps]
+    squares : ndarray, [steps]
+        Sums of squared targets.
+    ridge : float
+        Mean penalty over the steps, relative to the mean diagonal of the Gram matrix.
+    """
+    sizes, axes = np.linalg.eigh(gram)
+    sizes, turned = np.maximum(sizes, 0.0)[:, None], axes.T @ cross
+    penalty = np.full(len(squares), ridge * np.trace(gram) / len(gram))
+    weights = turned / (sizes + penalty)
+    left = np.maximum(squares - (weights * (2 * turned - sizes * weights)).sum(axis=0), 0.0)
+    if left.mean() > 0:
+        weights = turned / (sizes + penalty * np.maximum(left / left.mean(), LEAST_PENALTY))
+    return axes @ weights
 
 
 def _fit_mean(X: np.ndarray, z: np.ndarray, places: np.ndarray, seen: np.ndarray) -> np.ndarray:
