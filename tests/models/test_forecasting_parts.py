@@ -10,10 +10,11 @@ from toolkit.data.calendar import HOLIDAY
 from toolkit.data.dataset import Dataset
 from toolkit.data.series import SeriesData
 from toolkit.models.forecasting import SeriesRegression
-from toolkit.models.forecasting_channels import channels_of
+from toolkit.models.forecasting_channels import BoxCox, channels_of
+from toolkit.models.forecasting_clock import ClockRegression, only_first_step
 from toolkit.models.forecasting_design import Design
 from toolkit.models.forecasting_inner import Inner
-from toolkit.models.forecasting_ridge import LagRegression
+from toolkit.models.forecasting_ridge import LagRegression, solve_by_step
 from toolkit.models.ticker import listening, ticking
 
 
@@ -109,3 +110,38 @@ def test_few_stretches_widen_intervals_as_students_t():
     widths = inner.half_widths(np.zeros(inner.observed.size), 12, 0.9)
     inner.blocks = 100_000
     assert widths / inner.half_widths(np.zeros(inner.observed.size), 12, 0.9) == pytest.approx(2.920 / 1.645, rel=1e-3)
+
+
+def test_each_step_has_the_penalty_of_its_residual_variance():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 5))
+    y = np.column_stack([x @ rng.normal(size=5) + spread * rng.normal(size=200) for spread in (0.2, 1.0, 3.0)])
+    gram, cross, squares = x.T @ x / 200, x.T @ y / 200, (y**2).sum(axis=0) / 200
+    penalty, unit = 0.3 * np.trace(gram) / 5, np.eye(5)
+    first = np.linalg.solve(gram + penalty * unit, cross)
+    left = ((y - x @ first) ** 2).mean(axis=0)
+    wanted = [np.linalg.solve(gram + penalty * s * unit, c) for s, c in zip(left / left.mean(), cross.T, strict=True)]
+    assert solve_by_step(gram, cross, squares, 0.3) == pytest.approx(np.array(wanted).T, rel=1e-8)
+
+
+def test_the_next_value_is_hardly_shrunk_where_it_is_nearly_known():
+    walk = np.random.default_rng(7).normal(size=600).cumsum()
+    model = LagRegression(24, 48, 24, centre=24, own=np.inf, ridge=1.0)
+    channel = next(iter(channels_of(single(walk))))
+    errors = model.fit([channel.until(400)]).predict(channel, np.arange(400, 576))[:, 0] - walk[400:576]
+    # The last value has 1.00; with one penalty for all steps it is 1.66.
+    assert np.sqrt(np.mean(errors**2)) < 1.25 * np.std(np.diff(walk))
+
+
+def test_times_of_day_alone_give_the_first_step_of_the_whole_regression():
+    rng = np.random.default_rng(8)
+    heat = rng.normal(size=24 * 100).cumsum() / 10
+    y = 50 + 10 * np.sin(np.pi * np.arange(2400) / 12) + np.abs(heat) + rng.normal(size=2400)
+    channel = next(iter(channels_of(single(y, freq="h", horizon=24, periods=(24,), heat=heat))))
+    design = Design((24,), clock=True).fit([channel])
+    whole = ClockRegression(24, 24, BoxCox(1.0), 3.0, design).fit([channel.until(2304)])
+    shares = next(iter(whole.shares_.values()))
+    assert shares.mean() == pytest.approx(1) and shares[0] < shares[12]
+    origins = np.array([2304, 2328])
+    first = whole.predict(channel, origins)[:, :1]
+    assert only_first_step(whole).predict(channel, origins) == pytest.approx(first)

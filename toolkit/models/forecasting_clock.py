@@ -37,6 +37,8 @@ class ClockRegression:
         proportion to its residual variance (see `forecasting_ridge.solve_by_step`).
     design : Design
         With `clock`; calendar and covariates at the row to be forecast and a season before.
+    steps : int
+        So many of the steps are fitted and forecast, from the first one on; 0 for all.
     """
 
     horizon: int
@@ -44,6 +46,7 @@ class ClockRegression:
     transform: BoxCox
     ridge: float
     design: Design
+    steps: int = 0
     training_: dict[Any, Channel] = field(default_factory=dict, repr=False)
     fits_: dict[Any, list[tuple[np.ndarray, float]]] = field(default_factory=dict, repr=False)
     sigma_: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)
@@ -82,7 +85,7 @@ class ClockRegression:
         """Forecasts in target units, [horizon], or [origins, horizon]; as `LagRegression.predict`."""
         at = np.array([len(channel)]) if origins is None else np.asarray(origins)
         z, X = self.transform(channel.values), self.design.columns(channel)
-        out = np.empty((len(at), self.horizon))
+        out = np.empty((len(at), self.steps or self.horizon))
         places = channel.ordinal[at - 1] + 1
         for place in np.unique(places % self.season):
             some = np.flatnonzero(places % self.season == place)
@@ -103,11 +106,11 @@ class ClockRegression:
     def _fit(
         self, channel: Channel, place: int, shares: np.ndarray
     ) -> tuple[list[tuple[np.ndarray, float]], np.ndarray]:
-        """Coefficients of all steps from origins at one place, and standard deviations of their errors, [horizon]."""
+        """Coefficients of all steps from origins at one place, and standard deviations of their errors, [steps]."""
         z, X = self.transform(channel.values), self.design.columns(channel)[: len(channel)]
         at = self._origins(channel, place)
         fits, sigma = [], []
-        for step in range(self.horizon):
+        for step in range(self.steps or self.horizon):
             rows = at[channel.seen[at + step]]
             fit, error = _ridge(self._inputs(z, X, channel, rows, step), z[rows + step], self.ridge * shares[step])
             fits.append(fit)
@@ -137,7 +140,7 @@ class ClockRegression:
 
 def only_first_step(model: Any) -> Any:
     """The same model for one step ahead: a regression of times of day then fits one step at each of them, not all."""
-    return replace(model, horizon=1, fits_={}, sigma_={}) if isinstance(model, ClockRegression) else model
+    return replace(model, steps=1, fits_={}, sigma_={}) if isinstance(model, ClockRegression) else model
 
 
 def _ridge(A: np.ndarray, b: np.ndarray, penalty: float) -> tuple[tuple[np.ndarray, float], float]:
