@@ -103,8 +103,8 @@ def test_a_loop_over_series_says_how_far_it_is():
 
 
 def test_few_stretches_widen_intervals_as_students_t():
-    # 120 values, horizon 12: inner origins over two stretches; t of 2 degrees is 2.92 at 95 %, the normal 1.645
-    channels = list(channels_of(single(np.random.default_rng(5).normal(size=120))))
+    # 48 values, horizon 12: inner origins over two stretches; t of 2 degrees is 2.92 at 95 %, the normal 1.645
+    channels = list(channels_of(single(np.random.default_rng(5).normal(size=48))))
     inner = Inner.of(channels, 12, 12, 1)
     assert inner.blocks == 2
     widths = inner.half_widths(np.zeros(inner.observed.size), 12, 0.9)
@@ -145,3 +145,9 @@ def test_times_of_day_alone_give_the_first_step_of_the_whole_regression():
     origins = np.array([2304, 2328])
     first = whole.predict(channel, origins)[:, :1]
     assert only_first_step(whole).predict(channel, origins) == pytest.approx(first)
+
+
+@pytest.mark.parametrize(("n", "block"), [(48, 24), (120, 36), (1000, 200)])
+def test_three_horizons_decide_where_half_of_the_history_allows(n, block):
+    inner = Inner.of(list(channels_of(single(np.random.default_rng(9).normal(size=n)))), 12, 12, 1)
+    assert inner.fit_until == [n - block]

@@ -18,6 +18,7 @@ __all__ = ["Inner", "fit_candidate", "judge_candidate", "padded"]
 
 SEARCH_WINDOWS = 6_000  # of a channel, evenly spread, while candidates are compared
 INNER_ORIGINS = 3_000  # at most, of all channels together
+JUDGED = 3  # horizons that decide at least, of all channels together, as far as half of a history allows
 
 
 class Inner:
@@ -54,12 +55,13 @@ class Inner:
 
     @classmethod
     def of(cls, channels: list[Channel], horizon: int, lag: int, day: int) -> Inner:
-        """Judge on up to a fifth of each channel, at least one horizon; channels too short for that are left out."""
+        """Judge on a fifth of each channel, at least one horizon, or three in all; too short channels are left out."""
         fit_until, origins, observed, scale = [], [], [], []
         most = int(np.clip(INNER_ORIGINS // len(channels), 8, 200))  # of one channel
+        wanted = -(-JUDGED // len(channels)) * horizon
         for channel in channels:
             n = int(np.flatnonzero(channel.seen)[-1]) + 1  # a hole at the end has nothing to judge by
-            block = max(horizon, n // 5)
+            block = max(horizon, n // 5, min(wanted, n // 2))
             if n - block < max(horizon // 2, 3):
                 block = 0
             step = max(1, (block - horizon) // most + 1)
