@@ -55,6 +55,13 @@ def test_the_error_of_a_difference_is_that_of_paired_means_where_stretches_are_e
     assert error == pytest.approx(difference.std(ddof=1) / np.sqrt(12))
 
 
+def test_a_loss_without_bounds_is_worse_than_any_other():
+    seen = torch.full((4,), 5.0, dtype=torch.float64)
+    fine, broken = Judgement(torch.arange(4.0).double(), seen), Judgement(torch.full((4,), torch.inf).double(), seen)
+    assert broken.worse(fine, 2.0)
+    assert not fine.worse(broken, 2.0) and not broken.worse(broken, 2.0) and not fine.worse(fine, 0.0)
+
+
 def test_series_without_changing_spread_seldom_move_to_the_scale_of_their_windows():
     walks = [np.random.default_rng(seed).normal(size=400).cumsum() for seed in range(30)]
     moved = sum(plan_of({"a": {"y": walk}}).start.layout.local_scale for walk in walks)

@@ -62,8 +62,7 @@ def make_plan(data, horizon: int, metric: str, loss: ForecastLoss, lookback: int
         if allowed and best.validation.count:
             settings = tuple(value or i == change for i, value in enumerate(best.settings))
             other = _candidate(data, horizon, metric, loss, lookback, device, settings, tried)
-            behind, error = best.start.judged.behind(other.start.judged)
-            best = other if behind > error else best
+            best = other if best.start.judged.worse(other.start.judged, 1.0) else best
     return replace(best, tried=tuple(tried))
 
 

@@ -75,6 +75,13 @@ class Judgement:
         rest = self.total - other.total - gap * self.seen
         return float(gap), float((rest.square().sum() * k / (k - 1)).sqrt() / count)
 
+    def worse(self, other: Judgement, errors: float) -> bool:
+        """Whether the mean loss is larger by more than so many standard errors; a loss without bounds always is."""
+        if not (math.isfinite(self.loss) and math.isfinite(other.loss)):
+            return math.isfinite(other.loss)
+        gap, error = self.behind(other)
+        return gap > errors * error
+
 
 @dataclass(frozen=True)
 class Start:
@@ -163,7 +170,7 @@ def choose_start(
 
     found = [_best_of(lookback, own, candidate) for lookback in lookbacks]
     best = min(found, key=lambda start: start.loss)
-    return candidate(*(start.parts[0] for start in found if not _surely_worse(start, best)))
+    return candidate(*(s.parts[0] for s in found if s is best or not s.judged.worse(best.judged, SURELY)))
 
 
 def _best_of(lookback: int, own: bool, candidate: Callable[[Part], Start]) -> Start:
@@ -183,11 +190,6 @@ def _best_of(lookback: int, own: bool, candidate: Callable[[Part], Start]) -> St
             if tried[-1].loss >= min(start.loss for start in tried[:-1]):
                 break
     return min((best, *tried), key=lambda start: start.loss)
-
-
-def _surely_worse(start: Start, best: Start) -> bool:
-    behind, error = start.judged.behind(best.judged)
-    return behind > SURELY * error
 
 
 def _stretches(validation: Origins, horizon: int) -> int:
