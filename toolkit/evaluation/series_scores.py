@@ -95,7 +95,7 @@ SERIES_METRICS: dict[str, SeriesMetric] = {
         SeriesMetric("mse", "MSE", lambda r: _error(r) ** 2, functional="mean"),
         SeriesMetric("smape", "sMAPE (M4), %", _smape),
         SeriesMetric("smape_m3", "sMAPE (M3), %", _smape_signed),
-        SeriesMetric("mape", "MAPE, %", _mape),
+        SeriesMetric("mape", "MAPE in %", _mape),
     )
 }
 
