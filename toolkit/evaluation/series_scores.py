@@ -93,8 +93,8 @@ SERIES_METRICS: dict[str, SeriesMetric] = {
             in_target_units=True,
         ),
         SeriesMetric("mse", "MSE", lambda r: _error(r) ** 2, functional="mean"),
-        SeriesMetric("smape", "sMAPE (M4), %", _smape),
-        SeriesMetric("smape_m3", "sMAPE (M3), %", _smape_signed),
+        SeriesMetric("smape", "sMAPE (M4) in %", _smape),
+        SeriesMetric("smape_m3", "sMAPE (M3) in %", _smape_signed),
         SeriesMetric("mape", "MAPE in %", _mape),
     )
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from toolkit.models.forecasting_channels import BoxCox, Channel
 from toolkit.models.forecasting_design import Design
-from toolkit.models.forecasting_ridge import LEAST_PENALTY
+from toolkit.models.forecasting_ridge import penalty_shares
 
 __all__ = ["ClockRegression", "only_first_step"]
 
@@ -77,7 +77,7 @@ class ClockRegression:
         for channel in channels:
             place = int(channel.ordinal[len(channel) - 1] + 1) % self.season
             _, sigma = self._fit(channel, place, np.ones(self.horizon))
-            self.shares_[channel.key] = np.maximum(sigma**2 / max((sigma**2).mean(), 1e-300), LEAST_PENALTY)
+            self.shares_[channel.key] = penalty_shares(sigma**2)
             self._at(channel.key, place)
         return self
 

@@ -15,7 +15,7 @@ import numpy as np
 from toolkit.models.forecasting_channels import BoxCox, Channel
 from toolkit.models.forecasting_design import Design
 
-__all__ = ["LagRegression"]
+__all__ = ["LagRegression", "penalty_shares", "solve_by_step"]
 
 IDENTITY = BoxCox(1.0)
 BLOCK = 20_000  # windows that are held at once
@@ -262,9 +262,13 @@ def solve_by_step(gram: np.ndarray, cross: np.ndarray, squares: np.ndarray, ridg
     penalty = np.full(len(squares), ridge * np.trace(gram) / len(gram))
     weights = turned / (sizes + penalty)
     left = np.maximum(squares - (weights * (2 * turned - sizes * weights)).sum(axis=0), 0.0)
-    if left.mean() > 0:
-        weights = turned / (sizes + penalty * np.maximum(left / left.mean(), LEAST_PENALTY))
-    return axes @ weights
+    return axes @ (turned / (sizes + penalty * penalty_shares(left)))
+
+
+def penalty_shares(variance: np.ndarray) -> np.ndarray:
+    """What the penalty of each step is beside the mean of all, [steps], from residual variances [steps]."""
+    mean = variance.mean()
+    return np.maximum(variance / mean, LEAST_PENALTY) if mean > 0 else np.ones(len(variance))
 
 
 def _fit_mean(X: np.ndarray, z: np.ndarray, places: np.ndarray, seen: np.ndarray) -> np.ndarray:

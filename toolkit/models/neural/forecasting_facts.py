@@ -47,7 +47,8 @@ def _closed_form(start: Start) -> str:
     """The maps whose mean the start is, in words."""
     lags = ", ".join(f"{part.lookback} (penalty {part.ridge:g})" for part in start.parts)
     weights = sorted({part.own_weight for part in start.parts if part.own_weight is not None})
-    own = f", weights of each series' own shrunk by {weights[0]:g} windows" if weights else ""
+    between = " to ".join(f"{weight:g}" for weight in dict.fromkeys((weights[0], weights[-1]))) if weights else ""
+    own = f", weights of each series' own shrunk by {between} windows" if weights else ""
     if len(start.parts) == 1:
         return f"a ridge regression on the lags up to {lags}{own}"
     return f"the mean of ridge regressions on the lags up to {lags}{own}"
